@@ -1,0 +1,50 @@
+"""Mozhu 模铸: from raw question-and-answer data to a fine-tuned model, provably the one you serve.
+
+Every verb is also a function here, with the spec's fields as keywords; it is imported on first use::
+
+    import mozhu
+    run = mozhu.train(preset="starter", output_dir="6_output/first")
+    chat = mozhu.chat(checkpoint="6_output/first")
+    print(chat.ask("你是谁？"))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+# Name -> the module that holds it.
+_FUNCTIONS = {
+    **dict.fromkeys(
+        (
+            "sample",
+            "prepare",
+            "forecast",
+            "train",
+            "evaluate",
+            "merge",
+            "convert",
+            "register",
+            "chat",
+            "run",
+            "Run",
+            "Conversation",
+        ),
+        "mozhu.api",
+    ),
+    # Seed 004's converters of data formats, by their own names.
+    "convert_to_text_format": "mozhu.engine.data.convert",
+    "convert_conversations": "mozhu.engine.data.convert",
+}
+__all__ = ["__version__", *_FUNCTIONS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FUNCTIONS})

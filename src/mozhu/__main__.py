@@ -1,0 +1,7 @@
+"""``python -m mozhu`` is ``mozhu``."""
+
+import sys
+
+from mozhu.cli.main import main
+
+sys.exit(main())

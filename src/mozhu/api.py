@@ -1,0 +1,193 @@
+"""The verbs as functions: the same specs, layers, runs and errors as the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mozhu.display.progress import open_view
+from mozhu.kernel import slots
+from mozhu.kernel.errors import PreflightFailed, RunCancelled
+from mozhu.kernel.machine import describe
+from mozhu.kernel.paths import find_workspace, workspace_or_here
+from mozhu.platform.catalog.service import registry_register
+from mozhu.references import with_references
+from mozhu.specs.base import Spec
+from mozhu.specs.data import PrepareSpec
+from mozhu.specs.evaluate import EvaluateSpec
+from mozhu.specs.export import ConvertSpec, MergeSpec
+from mozhu.specs.layers import Layers, Resolved, resolve
+from mozhu.specs.records.findings import Finding
+from mozhu.specs.records.result import Result
+from mozhu.specs.registry import RegisterSpec
+from mozhu.specs.serve import InferSpec
+from mozhu.specs.train import TrainSpec
+from mozhu.workspace.launch import raise_failure, run_to_end
+from mozhu.workspace.places import fresh_run_folder, training_folder, with_absolute_paths
+from mozhu.workspace.runs import SPEC, RunFolder, make_run
+
+S = TypeVar("S", bound=Spec)
+Ask = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and how it ended. ``artefact`` is what it made."""
+
+    folder: Path
+    result: Result
+
+    @property
+    def artefact(self) -> Path | None:
+        return self.folder / self.result.artefacts[0].path if self.result.artefacts else None
+
+    @property
+    def metrics(self) -> dict[str, float | int | str]:
+        return {name: metric.value for name, metric in self.result.metrics.items()}
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every event of the run, for curves: ``[event["loss"] for event in run.events() if event["kind"] == "step"]``."""
+        return RunFolder(self.folder).events()
+
+
+def train(*, preset: str | None = None, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """Train, or go on with, what the fields of :class:`~mozhu.specs.train.TrainSpec` ask for, with live progress.
+
+    Raises:
+        InvalidSpec: SPEC-001. PreflightFailed: TRAIN-005 with everything that stands against it.
+        SpecConflict: RUN-002. The run's own error when it fails.
+    """
+    resolved = _resolved(TrainSpec, preset, config, fields)
+    workspace = workspace_or_here()
+    spec = with_absolute_paths(with_references(resolved.spec, workspace))
+    folder = training_folder(spec, workspace)
+    if not (folder / SPEC).exists():
+        _preflight(spec, folder)
+    return _run(spec, resolved.origins, folder, quiet)
+
+
+def forecast(*, preset: str | None = None, config: str | None = None, **fields: Any) -> Any:
+    """The memory, time and steps that :func:`train` would take with the same fields; nothing is written."""
+    spec = with_absolute_paths(_resolved(TrainSpec, preset, config, fields).spec)
+    return slots.load("mozhu.rooms", "forecast")(spec, describe())
+
+
+def prepare(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """Check, convert and split raw rows; fields are those of :class:`~mozhu.specs.data.PrepareSpec`."""
+    return _engine_verb(PrepareSpec, None, config, fields, quiet)
+
+
+def evaluate(
+    *, preset: str | None = None, config: str | None = None, quiet: bool = False, **fields: Any
+) -> Run:
+    """Score a model beside its base; fields are those of :class:`~mozhu.specs.evaluate.EvaluateSpec`."""
+    return _engine_verb(EvaluateSpec, preset, config, fields, quiet)
+
+
+def merge(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """An adapter into its base, with a certificate; fields are those of :class:`~mozhu.specs.export.MergeSpec`."""
+    return _engine_verb(MergeSpec, None, config, fields, quiet)
+
+
+def convert(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """A model folder as GGUF; fields are those of :class:`~mozhu.specs.export.ConvertSpec`."""
+    return _engine_verb(ConvertSpec, None, config, fields, quiet)
+
+
+def register(path: str | Path, **fields: Any) -> Any:
+    """A model, adapter, GGUF file or run as a new version; fields are those of RegisterSpec."""
+    spec = _resolved(RegisterSpec, None, None, {"path": str(path), **fields}).spec
+    return registry_register(workspace_or_here().root, with_absolute_paths(spec))
+
+
+def run(folder: str | Path, *, quiet: bool = False) -> Run:
+    """Carry out, or go on with, the run that lies in ``folder``."""
+    return _follow(RunFolder.open(folder), quiet)
+
+
+def sample(output_dir: str | Path = "data/sample") -> Path:
+    """Write the ten built-in rows; returns their file."""
+    path: Path = slots.load("mozhu.rooms", "write_sample")(Path(output_dir))
+    return path
+
+
+def chat(checkpoint: str | Path = "starter", **fields: Any) -> Conversation:
+    """Open a model for questions, in this process. Fields are those of :class:`~mozhu.specs.serve.InferSpec`."""
+    spec = _resolved(InferSpec, None, None, {"checkpoint": str(checkpoint), **fields}).spec
+    asked = with_absolute_paths(with_references(spec, workspace_or_here()))
+    return Conversation(slots.load("mozhu.rooms", "chat")(asked))
+
+
+class Conversation:
+    """A model that answers and remembers; use it in a ``with``, or ``close`` it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.messages: list[dict[str, str]] = []
+
+    def ask(self, question: str) -> str:
+        """The answer to ``question`` in the light of what was said before."""
+        self.messages.append({"role": "user", "content": question})
+        answer: str = self._model.answer(self.messages).text
+        self.messages.append({"role": "assistant", "content": answer})
+        return answer
+
+    def forget(self) -> None:
+        self.messages.clear()
+
+    def close(self) -> None:
+        self._model.close()
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _resolved(spec: type[S], preset: str | None, config: str | None, fields: dict[str, Any]) -> Resolved[S]:
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
+    layers = Layers(given, preset, Path(config) if config else None, find_workspace())
+    return resolve(spec, layers)
+
+
+def _preflight(spec: TrainSpec, folder: Path) -> None:
+    findings: list[Finding] = slots.load("mozhu.rooms", "preflight")(spec, describe(folder), folder)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        words = "\n  ".join(f"{finding.code} {finding.params}" for finding in errors)
+        raise PreflightFailed(problems=words, codes=[finding.code for finding in errors])
+
+
+def _engine_verb(
+    kind: type[Spec], preset: str | None, config: str | None, fields: dict[str, Any], quiet: bool
+) -> Run:
+    """Run a verb in ``run_folder`` (a field of every such function), or in a new folder under ``6_output/``."""
+    given = dict(fields)
+    named = given.pop("run_folder", None)
+    resolved = _resolved(kind, preset, config, given)
+    workspace = workspace_or_here()
+    spec = with_absolute_paths(with_references(resolved.spec, workspace))
+    folder = Path(named).absolute() if named else fresh_run_folder(spec, workspace)
+    return _run(spec, resolved.origins, folder, quiet)
+
+
+def _run(spec: Spec, origins: dict[str, str], folder: Path, quiet: bool) -> Run:
+    return _follow(make_run(spec, origins, folder), quiet)
+
+
+def _follow(run: RunFolder, quiet: bool) -> Run:
+    done = run.result()
+    if done and done.state == "succeeded":
+        return Run(run.path, done)
+    view = open_view(quiet=quiet)
+    try:
+        result = run_to_end(run, view.show)
+    finally:
+        view.close()
+    if result.state == "cancelled":
+        raise RunCancelled(path=str(run.path))
+    raise_failure(result)
+    return Run(run.path, result)

@@ -1,0 +1,1 @@
+"""Floor 6: names and flags; one file per command, imported only when called."""

@@ -1,0 +1,18 @@
+"""``mozhu convert``: a model folder as GGUF, with a certificate and, on request, a Modelfile for Ollama."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mozhu.cli.engine_verb import engine_command
+from mozhu.specs.export import ConvertSpec
+from mozhu.specs.records.result import Result
+
+
+def _next(spec: Any, result: Result) -> Sequence[str]:
+    files = [artefact.path for artefact in result.artefacts if artefact.path.endswith(".gguf")]
+    return [f'mozhu infer --checkpoint {path} --mode single --question "你好"' for path in files]
+
+
+COMMAND = engine_command("convert", ConvertSpec, _next)

@@ -1,0 +1,40 @@
+"""Commands that run an engine verb in a run folder of its own and leave their results where the spec says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mozhu.cli.command import Call, Command
+from mozhu.cli.engine_run import start, summary
+from mozhu.kernel.paths import workspace_or_here
+from mozhu.references import with_references
+from mozhu.specs.base import Spec
+from mozhu.specs.records.result import Result
+from mozhu.workspace.places import fresh_run_folder, with_absolute_paths
+
+Next = Callable[[Spec, Result], Sequence[str]]
+
+
+def engine_command(name: str, spec: type[Spec], next_commands: Next) -> Command:
+    """A command that runs ``spec``; ``next_commands`` says what to type after it."""
+
+    def act(call: Call) -> int:
+        workspace = call.workspace or workspace_or_here()
+        asked = with_absolute_paths(with_references(call.spec, workspace))
+        named = getattr(asked, "output_dir", None) if "output_dir" in spec.not_part_of_the_run else None
+        folder = Path(named) if named and name == "evaluate" else fresh_run_folder(asked, workspace)
+        if call.dry_run:
+            call.output.data(
+                {"spec": asked.model_dump(mode="json"), "origins": call.origins, "run": str(folder)}, ""
+            )
+            return 0
+        run, result = start(call, asked, folder)
+        if result is None:
+            call.output.data({"run": str(run.path)}, None)
+            return 0
+        words = summary(run, result, next_commands(asked, result))
+        call.output.data({"run": str(run.path), **result.to_json()}, words)
+        return 0
+
+    return Command(name, act, spec, switches=("dry_run", "quiet", "detach"))

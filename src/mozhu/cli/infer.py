@@ -1,0 +1,146 @@
+"""``mozhu infer``: one question, a file of questions, or a conversation at the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mozhu.cli.command import Call, Command
+from mozhu.display.progress import open_view
+from mozhu.kernel import slots
+from mozhu.kernel.errors import NoQuestion
+from mozhu.kernel.files import read_text, write_jsonl
+from mozhu.kernel.paths import workspace_or_here
+from mozhu.kernel.texts import text
+from mozhu.references import with_references
+from mozhu.specs.serve import InferSpec
+from mozhu.workspace.places import with_absolute_paths
+
+_LEAVE = {"exit", "quit", "/exit", "/quit", "退出"}
+
+
+def act(call: Call) -> int:
+    spec: InferSpec = with_absolute_paths(with_references(call.spec, call.workspace or workspace_or_here()))
+    questions = _questions(spec)
+    call.output.say(text("infer.loading", name=spec.checkpoint))
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # libraries that print while loading must not mix with answers
+        chat = slots.load("mozhu.rooms", "chat")(spec)
+    try:
+        if spec.mode == "interactive":
+            return talk(chat)
+        if spec.mode == "single":
+            return _answer_one(call, chat, str(spec.question))
+        return _answer_all(call, spec, chat, questions)
+    finally:
+        chat.close()
+
+
+def talk(chat: Any) -> int:
+    """A conversation at the terminal until ``exit``, Ctrl-D or Ctrl-C; the history is kept."""
+    print(text("infer.hint"), file=sys.stderr)
+    history: list[dict[str, str]] = []
+    while True:
+        try:
+            question = input(f"{text('infer.you')}> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            print(file=sys.stderr)
+            return 0
+        if question.lower() in _LEAVE:
+            return 0
+        if question == "/clear":
+            history.clear()
+            print(text("infer.cleared"), file=sys.stderr)
+        elif question:
+            history.append({"role": "user", "content": question})
+            print(f"{text('infer.model')}> ", end="", flush=True)
+            answer = chat.answer(history, _print_piece)
+            print()
+            history.append({"role": "assistant", "content": answer.text})
+
+
+def _print_piece(piece: str) -> None:
+    print(piece, end="", flush=True)
+
+
+def _questions(spec: InferSpec) -> list[dict[str, Any]]:
+    """The rows of a batch, read before the model is loaded, so that a wrong file costs no time.
+
+    Raises:
+        NoQuestion: INFER-001. MissingFile: FILE-001.
+    """
+    if spec.mode == "single" and not (spec.question or "").strip():
+        raise NoQuestion()
+    if spec.mode != "batch":
+        return []
+    if not spec.input:
+        raise NoQuestion()
+    rows = [_row(line) for line in read_text(spec.input).splitlines() if line.strip()]
+    if not rows:
+        raise NoQuestion()
+    return rows
+
+
+def _row(line: str) -> dict[str, Any]:
+    """A line as a conversation: JSON with ``messages``, ``question``, ``prompt`` or ``instruction``, else plain text."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        return {"messages": [{"role": "user", "content": line.strip()}]}
+    if isinstance(value.get("messages"), list):
+        messages = value["messages"]
+        asked = messages[:-1] if messages and messages[-1].get("role") == "assistant" else messages
+        return {**value, "messages": asked}
+    asked = value.get("question") or value.get("prompt") or value.get("instruction") or ""
+    if value.get("input"):
+        asked = f"{asked}\n{value['input']}"
+    return {**value, "messages": [{"role": "user", "content": str(asked)}]}
+
+
+def _answer_one(call: Call, chat: Any, question: str) -> int:
+    live = None if call.output.as_json else _print_piece
+    answer = chat.answer([{"role": "user", "content": question}], live)
+    if call.output.as_json:
+        value = {
+            "question": question,
+            "answer": answer.text,
+            "tokens": answer.tokens,
+            "stopped": answer.stopped,
+        }
+        call.output.data(value)
+    else:
+        print()
+    if not answer.stopped:
+        call.output.say(text("infer.cut", tokens=answer.tokens))
+    return 0
+
+
+def _answer_all(call: Call, spec: InferSpec, chat: Any, rows: list[dict[str, Any]]) -> int:
+    view = open_view(quiet=call.quiet)
+    answers: list[dict[str, Any]] = []
+    try:
+        for number, row in enumerate(rows, start=1):
+            answer = chat.answer(row["messages"])
+            answers.append({**row, "answer": answer.text, "tokens": answer.tokens, "stopped": answer.stopped})
+            view.show({"kind": "step", "t": "1970-01-01T00:00:00Z", "step": number, "total": len(rows)})
+    finally:
+        view.close()
+    if spec.output:
+        write_jsonl(Path(spec.output), answers)
+        call.output.data(
+            {"rows": len(answers), "output": spec.output},
+            text("infer.wrote", rows=len(answers), path=spec.output),
+        )
+    else:
+        human = "\n".join(json.dumps(answer, ensure_ascii=False) for answer in answers)
+        call.output.data(answers, human)
+    return 0
+
+
+COMMAND = Command("infer", act, InferSpec, switches=("quiet",))

@@ -1,0 +1,40 @@
+"""``mozhu registry list``: every model with its newest version."""
+
+from __future__ import annotations
+
+from mozhu.cli.command import Call, Command
+from mozhu.kernel.paths import workspace_or_here
+from mozhu.kernel.texts import text
+from mozhu.platform.catalog.service import registry_list
+from mozhu.specs.registry import ListSpec
+
+_COLUMNS = ("name", "version", "versions", "state", "kind", "base_model", "size", "created")
+
+
+def act(call: Call) -> int:
+    models = registry_list((call.workspace or workspace_or_here()).root, call.spec)
+    if not models and not call.output.as_json:
+        search = call.spec.search
+        call.output.say(
+            text("registry.list.no_match", search=search) if search else text("registry.list.empty")
+        )
+        return 0
+    rows = [
+        (
+            model.name,
+            model.newest.label,
+            model.version_count,
+            model.newest.state_word,
+            text(f"registry.kind.{model.newest.kind}"),
+            model.newest.base_model,
+            model.newest.size,
+            model.newest.created[:10],
+        )
+        for model in models
+    ]
+    columns = [text(f"registry.column.{name}") for name in _COLUMNS]
+    call.output.table(columns, rows, value=[model.to_json() for model in models])
+    return 0
+
+
+COMMAND = Command("registry list", act, ListSpec)

@@ -1,0 +1,22 @@
+"""``mozhu registry rescan``: rebuild the rows from the sidecars on disk."""
+
+from __future__ import annotations
+
+from mozhu.cli.command import Call, Command
+from mozhu.kernel.paths import workspace_or_here
+from mozhu.kernel.texts import text
+from mozhu.platform.catalog.service import registry_rescan
+from mozhu.specs.registry import RescanSpec
+
+
+def act(call: Call) -> int:
+    report = registry_rescan((call.workspace or workspace_or_here()).root, call.spec)
+    counts = {name: getattr(report, name) for name in ("models", "versions")}
+    lists = {name: len(getattr(report, name)) for name in ("added", "gone", "failed", "refused")}
+    call.output.data(report.to_json(), text("registry.rescan.done", **counts, **lists))
+    for refused in report.refused:
+        call.output.say(f"  {refused.path}: {refused.reason}")
+    return 0
+
+
+COMMAND = Command("registry rescan", act, RescanSpec)

@@ -1,0 +1,56 @@
+"""``mozhu registry show NAME``: a model, its versions and its history."""
+
+from __future__ import annotations
+
+from mozhu.cli.command import Call, Command
+from mozhu.kernel.paths import workspace_or_here
+from mozhu.kernel.texts import text
+from mozhu.platform.catalog.service import registry_show
+from mozhu.platform.catalog.views import VersionView
+from mozhu.specs.registry import ShowSpec
+
+_COLUMNS = ("version", "state", "kind", "certified", "size", "registered", "path")
+
+
+def act(call: Call) -> int:
+    detail = registry_show((call.workspace or workspace_or_here()).root, call.spec)
+    if call.output.as_json:
+        call.output.data(detail.to_json())
+        return 0
+    print("\n".join(_facts(detail.chosen)))
+    rows = [
+        (
+            version.label,
+            version.state_word,
+            text(f"registry.kind.{version.kind}"),
+            text(f"registry.certified.{'yes' if version.certified else 'no'}"),
+            version.size,
+            version.registered[:19],
+            f"5_models/{version.path}",
+        )
+        for version in detail.versions
+    ]
+    call.output.table([text(f"registry.column.{name}") for name in _COLUMNS], rows, value=None)
+    return 0
+
+
+def _facts(version: VersionView) -> list[str]:
+    performance = ", ".join(f"{name} {value:g}" for name, value in version.performance.items())
+    facts = {
+        "base_model": version.base_model,
+        "model_type": version.model_type,
+        "task": version.task,
+        "dataset": version.training_dataset,
+        "steps": version.training_steps,
+        "performance": performance,
+        "tags": ", ".join(version.tags),
+        "checksum": version.checksum,
+        "description": version.description,
+    }
+    return [
+        version.reference,
+        *(f"  {text('registry.column.' + key)}: {value}" for key, value in facts.items() if value),
+    ]
+
+
+COMMAND = Command("registry show", act, ShowSpec)

@@ -1,0 +1,35 @@
+"""Nothing takes its place without its certificate, where a certifier is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mozhu.kernel.errors import CertificateFailed
+from mozhu.kernel.progress import Emit
+from mozhu.kernel.slots import load, names
+from mozhu.specs.records.certificate import Certificate
+
+ROOMS = "mozhu.rooms"
+
+
+def certify(
+    certifier: str, folder: Path, /, *subject: object, target: Path, emit: Emit
+) -> Certificate | None:
+    """The certificate of ``subject``, written into ``folder``; None where no such certifier is known.
+
+    Raises:
+        CertificateFailed: EXPORT-005, listing each failed check with its value and limit.
+    """
+    try:
+        make = load(ROOMS, certifier) if certifier in names(ROOMS) else None
+    except ModuleNotFoundError:
+        make = None
+    if make is None:
+        emit("finding", level="warning", code="EXPORT-013", params={"certifier": certifier})
+        return None
+    certificate: Certificate = make(*subject)
+    if not certificate.passed:
+        failed = [f"{c.name} = {c.value} ({c.limit})" for c in certificate.checks if not c.ok]
+        raise CertificateFailed(path=str(target), checks=failed or ["-"])
+    certificate.write(folder / "certificate.json")
+    return certificate

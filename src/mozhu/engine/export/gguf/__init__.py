@@ -1,0 +1,1 @@
+"""Model folders as GGUF files, the format of llama.cpp and Ollama."""

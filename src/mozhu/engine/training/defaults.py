@@ -1,0 +1,52 @@
+"""Values that a spec leaves to the model: learning rate, length, target modules."""
+
+from __future__ import annotations
+
+from mozhu.engine.weights.folder import ModelFolder
+from mozhu.specs.train import TrainSpec
+
+_LONGEST_DEFAULT = 2048
+_FULL_SHARE = 0.1  # a full fine-tune wants about a tenth of LoRA's rate
+_BLOCK_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+# Families whose blocks name their linear layers otherwise.
+_FAMILY_MODULES = {
+    "phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
+    "gpt2": ("c_attn", "c_proj", "c_fc"),
+    "chatglm": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+    "bloom": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+    "gpt_neox": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+}
+
+
+def learning_rate(spec: TrainSpec, model: ModelFolder) -> float:
+    """The spec's rate, else one from the model's width.
+
+    LoRA: 5e-4 x (2000 / hidden size)^0.775, the fit of "LoRA Without Regret" (Schulman et al., 2025) for Qwen
+    models; a tenth of it when every weight is trained.
+    """
+    if spec.learning_rate is not None:
+        return spec.learning_rate
+    width = int(model.text_config.get("hidden_size") or model.text_config.get("n_embd") or 2000)
+    rate = float(5e-4 * (2000 / width) ** 0.775)
+    return float(f"{rate * (_FULL_SHARE if spec.train_type == 'full' else 1.0):.2g}")
+
+
+def max_length(spec: TrainSpec, model: ModelFolder) -> int:
+    """Most tokens a row: the spec's, else the model's own limit, at most 2,048."""
+    limit = model.max_length or _LONGEST_DEFAULT
+    return min(spec.max_length, limit) if spec.max_length else min(limit, _LONGEST_DEFAULT)
+
+
+def target_modules(spec: TrainSpec, model: ModelFolder) -> list[str]:
+    """The modules to train: the spec's, else every linear layer of the family's blocks that the model has."""
+    if spec.target_modules:
+        return list(spec.target_modules)
+    wanted = _FAMILY_MODULES.get(model.family, _BLOCK_LINEAR)
+    present = {name.split(".")[-2] for name in model.tensors if name.endswith(".weight") and "." in name}
+    return [name for name in wanted if name in present]
+
+
+def missing_modules(spec: TrainSpec, model: ModelFolder) -> list[str]:
+    """Modules that the spec names and the model does not have."""
+    present = {part for name in model.tensors for part in name.split(".")}
+    return [name for name in spec.target_modules if name.split(".")[-1] not in present]

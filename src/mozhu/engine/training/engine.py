@@ -1,0 +1,46 @@
+"""The port of a training engine (slot ``mozhu.training_engines``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mozhu.engine.data.tokens import Example
+from mozhu.engine.weights.references import FoundModel
+from mozhu.kernel.progress import Emit
+from mozhu.specs.records.findings import Finding
+from mozhu.specs.train import TrainSpec
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows ready to train on: token ids with labels, -100 where nothing is to be learnt."""
+
+    train: list[Example]
+    validation: list[Example]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """``folder`` is the artefact inside the run folder; ``losses`` and ``facts`` go into its sidecars."""
+
+    kind: str
+    folder: Path
+    steps: int
+    metrics: dict[str, float]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class TrainingEngine(Protocol):
+    """Trains what a spec asks for. ``run`` may be interrupted at any moment and resumes when called again."""
+
+    def check(self, spec: TrainSpec) -> list[Finding]:
+        """What stands against this spec on this machine, all of it in one pass."""
+        ...
+
+    def run(
+        self, spec: TrainSpec, model: FoundModel, data: TrainingData, folder: Path, emit: Emit
+    ) -> Trained:
+        """Train in ``folder`` (checkpoints) and leave the artefact there."""
+        ...

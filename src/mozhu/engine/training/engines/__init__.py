@@ -1,0 +1,1 @@
+"""Training engines, each behind the port ``engine.py``."""

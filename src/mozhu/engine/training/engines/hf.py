@@ -1,0 +1,172 @@
+"""The ``hf`` engine: Transformers' Trainer with PEFT, in the main environment."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from transformers import BitsAndBytesConfig, TrainingArguments, set_seed
+
+from mozhu.engine.training.checkpoints import last_checkpoint, link_final, remove_incomplete
+from mozhu.engine.training.defaults import learning_rate, target_modules
+from mozhu.engine.training.engine import Trained, TrainingData
+from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace, RunCallback
+from mozhu.engine.training.preflight import quantisation_fallback, wanted_quantisation
+from mozhu.engine.training.stop import StopFlag
+from mozhu.engine.weights.device import pick_device, pick_dtype
+from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.load import load_base
+from mozhu.engine.weights.references import FoundModel
+from mozhu.engine.weights.tokenizer import load_tokenizer
+from mozhu.kernel.files import replacing_folder
+from mozhu.kernel.machine import free_core_count, library_version
+from mozhu.kernel.progress import Emit
+from mozhu.specs.records.findings import Finding
+from mozhu.specs.train import TrainSpec
+
+_KEPT_CHECKPOINTS = 3
+
+
+class HfEngine:
+    """LoRA, QLoRA and full fine-tuning of causal language models."""
+
+    def check(self, spec: TrainSpec) -> list[Finding]:
+        fallback = quantisation_fallback(spec)
+        return [fallback] if fallback else []
+
+    def run(
+        self, spec: TrainSpec, model: FoundModel, data: TrainingData, folder: Path, emit: Emit
+    ) -> Trained:
+        """Train and leave ``lora_adapter/`` (or ``model/`` for a full fine-tune) in ``folder``."""
+        torch.set_num_threads(spec.threads or free_core_count())
+        set_seed(spec.seed)
+        described = ModelFolder.open(model.base)
+        place = pick_device(spec.device)
+        device = place.type
+        network = _trainable_model(spec, described, place)
+        pace = Pace(total=_total_steps(spec, len(data.train)))
+        stop = StopFlag()
+        trainer = _trainer(spec, network, described, data, folder, emit, pace, device, stop)
+        remove_incomplete(folder)
+        resume = last_checkpoint(folder)
+        with stop.listening():
+            if not resume:
+                trainer.validate()
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        if stop.is_set and trainer.state.global_step < pace.total:
+            raise KeyboardInterrupt
+        final = trainer.validate()
+        kind, artefact = (
+            ("model", folder / "model") if spec.train_type == "full" else ("adapter", folder / "lora_adapter")
+        )
+        _save(network, model.base, artefact)
+        link_final(folder, artefact)
+        metrics = {"train_loss": pace.loss_smooth, **({"eval_loss": final} if final is not None else {})}
+        return Trained(kind, artefact, trainer.state.global_step, metrics, pace.facts(device))
+
+
+def _trainable_model(spec: TrainSpec, described: ModelFolder, place: torch.device) -> Any:
+    quantization = wanted_quantisation(spec) if library_version("bitsandbytes") else "none"
+    dtype = pick_dtype(place, described, spec.dtype)
+    options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
+    model = load_base(described, place, dtype, **options)
+    model.config.use_cache = False
+    if quantization != "none":
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=spec.gradient_checkpointing)
+    if spec.train_type == "full":
+        return model
+    if spec.gradient_checkpointing:
+        model.enable_input_require_grads()
+    config = LoraConfig(
+        r=spec.lora_rank,
+        lora_alpha=spec.lora_alpha,
+        lora_dropout=spec.lora_dropout,
+        target_modules=target_modules(spec, described),
+        task_type="CAUSAL_LM",
+        bias="none",
+    )
+    return get_peft_model(model, config)
+
+
+def _quantisation(bits: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if bits == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _trainer(
+    spec: TrainSpec,
+    network: Any,
+    described: ModelFolder,
+    data: TrainingData,
+    folder: Path,
+    emit: Emit,
+    pace: Pace,
+    device: str,
+    stop: StopFlag,
+) -> EventTrainer:
+    steps = pace.total
+    an_epoch = _steps_an_epoch(spec, len(data.train))
+    pad = load_tokenizer(described.path).pad_token_id
+    return EventTrainer(
+        model=network,
+        args=TrainingArguments(
+            output_dir=str(folder),
+            per_device_train_batch_size=spec.batch_size,
+            gradient_accumulation_steps=spec.gradient_accumulation_steps,
+            max_steps=steps,
+            learning_rate=learning_rate(spec, described),
+            lr_scheduler_type=spec.lr_scheduler,
+            warmup_steps=math.ceil(steps * spec.warmup_ratio),
+            weight_decay=spec.weight_decay,
+            max_grad_norm=spec.max_grad_norm,
+            activation_checkpointing=spec.gradient_checkpointing,
+            use_cpu=device == "cpu",
+            bf16=False,
+            fp16=False,
+            logging_strategy="steps",
+            logging_steps=spec.logging_steps,
+            logging_nan_inf_filter=False,
+            save_strategy="steps",
+            save_steps=spec.save_steps or an_epoch,
+            save_total_limit=_KEPT_CHECKPOINTS,
+            eval_strategy="steps" if data.validation else "no",
+            eval_steps=spec.eval_steps or an_epoch,
+            seed=spec.seed,
+            data_seed=spec.seed,
+            dataloader_num_workers=0,
+            dataloader_pin_memory=device == "cuda",
+            remove_unused_columns=False,
+            report_to=[],
+            disable_tqdm=True,
+        ),
+        train_examples=data.train,
+        validation=data.validation,
+        pad_id=pad if pad is not None else 0,
+        pace=pace,
+        emit=emit,
+        callbacks=[RunCallback(stop)],
+    )
+
+
+def _steps_an_epoch(spec: TrainSpec, rows: int) -> int:
+    return max(1, math.ceil(rows / (spec.batch_size * spec.gradient_accumulation_steps)))
+
+
+def _total_steps(spec: TrainSpec, rows: int) -> int:
+    return spec.max_steps or max(1, math.ceil(_steps_an_epoch(spec, rows) * spec.num_train_epochs))
+
+
+def _save(network: Any, base: Path, artefact: Path) -> None:
+    """Write the artefact with the base's own tokenizer beside it, in one step."""
+    with replacing_folder(artefact) as temporary:
+        network.save_pretrained(temporary)
+        load_tokenizer(base).save_pretrained(temporary)

@@ -1,0 +1,204 @@
+"""How much memory and time a training run will take, before it starts; needs no torch.
+
+Memory is added up from the model's headers (weights, adapter, gradients, optimiser state, activations, logits).
+Time is tokens x floating-point operations a token / a speed: this machine's own, learnt from finished runs
+(``forecast.json`` in the workspace's ``6_output/training/``), else an estimate by device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mozhu.engine.data.dataset import load_rows
+from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
+from mozhu.engine.training.preflight import wanted_quantisation
+from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.references import find_model
+from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.files import read_json, write_json
+from mozhu.kernel.machine import Machine, library_version
+from mozhu.kernel.paths import workspace_or_here
+from mozhu.specs.train import TrainSpec
+
+_GIB = 1 << 30
+_LIBRARIES_BYTES = int(0.6 * _GIB)  # torch, transformers and their buffers
+_TURN_TOKENS = 8  # what a chat template adds around a turn
+# Floating-point operations a second and core (or GPU), before this machine has been measured.
+_CPU_CORE_FLOPS = 2.0e10
+_GPU_FLOPS = 5.0e13
+_START_S = 12.0  # imports and loading
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes, seconds and counts; ``memory`` names its terms, ``learnt`` says whether this machine was measured."""
+
+    rows: int
+    validation_rows: int
+    tokens_per_epoch: int
+    steps: int
+    epochs: float
+    trainable_parameters: int
+    parameters: int
+    learning_rate: float
+    max_length: int
+    device: str
+    memory: dict[str, int]
+    peak_memory_bytes: int
+    memory_free_bytes: int
+    seconds: float
+    learnt: bool
+
+    @property
+    def fits(self) -> bool:
+        return self.peak_memory_bytes <= self.memory_free_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "fits": self.fits}
+
+
+def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
+    """The forecast of ``spec`` on ``machine``.
+
+    Raises:
+        What the model or the data raise when they cannot be read.
+    """
+    model = ModelFolder.open(find_model(spec.model).base)
+    rows = load_rows(spec.dataset, text_column=spec.text_column, system=spec.system).rows
+    validation = _validation_rows(spec, len(rows))
+    trained = len(rows) if spec.val_dataset else len(rows) - validation
+    lengths = _token_counts(rows, max_length(spec, model))
+    per_epoch = int(sum(lengths) * trained / max(1, len(rows)))
+    batch = spec.batch_size * spec.gradient_accumulation_steps
+    steps_an_epoch = max(1, math.ceil(trained / batch))
+    steps = spec.max_steps or math.ceil(steps_an_epoch * spec.num_train_epochs)
+    trainable = _trainable(spec, model)
+    gpu = machine.gpus[0] if machine.gpus and spec.device in {"auto", "cuda"} else None
+    memory = _memory_terms(spec, model, trainable, max(lengths, default=1), gpu is not None)
+    flops, learnt = _speed(model, machine, gpu is not None)
+    tokens = per_epoch * steps / steps_an_epoch
+    return Forecast(
+        rows=trained,
+        validation_rows=validation,
+        tokens_per_epoch=per_epoch,
+        steps=steps,
+        epochs=round(steps / steps_an_epoch, 2),
+        trainable_parameters=trainable,
+        parameters=model.parameter_count,
+        learning_rate=learning_rate(spec, model),
+        max_length=max_length(spec, model),
+        device=gpu.name if gpu else "cpu",
+        memory=memory,
+        peak_memory_bytes=sum(memory.values()),
+        memory_free_bytes=gpu.free_bytes if gpu else machine.memory_free_bytes,
+        seconds=round(_START_S + tokens * _flops_a_token(spec, model) / flops, 1),
+        learnt=learnt,
+    )
+
+
+def learn_speed(model: ModelFolder, spec: TrainSpec, tokens: int, seconds: float, device: str) -> None:
+    """Keep the speed of a finished run, so that the next forecast on this machine is better."""
+    if seconds <= 0 or tokens <= 0:
+        return
+    path = _speed_file()
+    known = _known_speeds(path)
+    known[_speed_key(model, device)] = tokens * _flops_a_token(spec, model) / seconds
+    try:
+        write_json(path, known)
+    except MozhuError:  # a convenience: an unwritable workspace must not fail a finished run
+        return
+
+
+def _validation_rows(spec: TrainSpec, rows: int) -> int:
+    if spec.val_dataset:
+        return len(load_rows(spec.val_dataset, text_column=spec.text_column).rows)
+    if rows < 3 or spec.validation_split == 0:
+        return 0
+    return max(1, round(rows * spec.validation_split))
+
+
+def _token_counts(rows: list[dict[str, Any]], limit: int) -> list[int]:
+    return [min(limit, _estimate_tokens(row)) for row in rows]
+
+
+def _estimate_tokens(row: dict[str, Any]) -> int:
+    if row.get("messages"):
+        texts = [str(message.get("content") or "") for message in row["messages"]]
+    else:
+        texts = [str(row.get("text") or "")]
+    wide = sum(1 for text in texts for letter in text if ord(letter) > 0x2E7F)
+    narrow = sum(len(text) for text in texts) - wide
+    return math.ceil(wide * 0.8 + narrow / 3.5) + _TURN_TOKENS * len(texts)
+
+
+def _trainable(spec: TrainSpec, model: ModelFolder) -> int:
+    """Parameters that get gradients: every one, or r x (in + out) for each target module."""
+    if spec.train_type == "full":
+        return model.parameter_count
+    targets = set(target_modules(spec, model))
+    shapes = [
+        info.shape
+        for name, info in model.tensors.items()
+        if name.endswith(".weight") and name.split(".")[-2] in targets and len(info.shape) == 2
+    ]
+    return sum(spec.lora_rank * (shape[0] + shape[1]) for shape in shapes)
+
+
+def _memory_terms(
+    spec: TrainSpec, model: ModelFolder, trainable: int, longest: int, on_gpu: bool
+) -> dict[str, int]:
+    config = model.text_config
+    hidden = int(config.get("hidden_size") or 1024)
+    layers = int(config.get("num_hidden_layers") or 24)
+    feed_forward = int(config.get("intermediate_size") or 4 * hidden)
+    vocabulary = model.vocab_size or 32000
+    quantised = wanted_quantisation(spec) if library_version("bitsandbytes") else "none"
+    large_cpu = not on_gpu and model.parameter_count > 300_000_000
+    number = 2 if on_gpu or large_cpu else 4
+    weight = {"4bit": 0.56, "8bit": 1.1}.get(quantised, float(number))
+    tokens = spec.batch_size * longest
+    kept = 2 if spec.gradient_checkpointing else 34
+    activations = tokens * layers * (kept * hidden + (0 if spec.gradient_checkpointing else 6) * feed_forward)
+    return {
+        "weights": int(model.parameter_count * weight),
+        "adapter": 0 if spec.train_type == "full" else trainable * 4,
+        "gradients": trainable * 4,
+        "optimizer": trainable * 8,
+        "activations": activations * number // 4,
+        "logits": tokens * vocabulary * 4 * 3,
+        "libraries": _LIBRARIES_BYTES,
+    }
+
+
+def _flops_a_token(spec: TrainSpec, model: ModelFolder) -> float:
+    """Forward 2N, backward through activations 2N, through weights 2N only for what is trained."""
+    share = 6.0 if spec.train_type == "full" else 4.0
+    again = 2.0 if spec.gradient_checkpointing else 0.0
+    return (share + again) * model.parameter_count
+
+
+def _speed(model: ModelFolder, machine: Machine, on_gpu: bool) -> tuple[float, bool]:
+    known = _known_speeds(_speed_file()).get(_speed_key(model, "cuda" if on_gpu else "cpu"))
+    if known:
+        return float(known), True
+    return (_GPU_FLOPS if on_gpu else _CPU_CORE_FLOPS * machine.free_cores), False
+
+
+def _speed_key(model: ModelFolder, device: str) -> str:
+    """Speed depends on size: small models never reach the machine's peak."""
+    return f"{device}:2^{round(math.log2(max(2, model.parameter_count)))}"
+
+
+def _speed_file() -> Path:
+    return workspace_or_here().output / "training" / "forecast.json"
+
+
+def _known_speeds(path: Path) -> dict[str, float]:
+    try:
+        value = read_json(path)
+    except MozhuError:
+        return {}
+    return value if isinstance(value, dict) else {}

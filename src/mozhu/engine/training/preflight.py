@@ -1,0 +1,134 @@
+"""What stands against a training run on this machine, found before anything is loaded; needs no torch."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mozhu.engine.data.dataset import LoadedRows, load_rows
+from mozhu.engine.training.defaults import max_length, missing_modules, target_modules
+from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.references import find_model
+from mozhu.kernel import slots
+from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.files import free_bytes, human_size
+from mozhu.kernel.machine import Machine, library_version
+from mozhu.specs.records.findings import Finding
+from mozhu.specs.train import TrainSpec
+
+_NEEDED = ("torch", "transformers", "peft", "accelerate")
+_FEW_ROWS = 100
+
+
+def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
+    """Every finding, errors first; an empty list means that nothing stands against the run.
+
+    Args:
+        folder: Where the run will write.
+    """
+    findings = [*_libraries(spec), *_engine(spec), *_gpu(spec, machine), *_place(folder)]
+    model, found = _model(spec)
+    findings += found
+    rows, found = _rows(spec)
+    findings += found
+    if model is not None:
+        findings += _fits(spec, model, machine, rows)
+    order = {"error": 0, "warning": 1, "info": 2}
+    return sorted(findings, key=lambda finding: order[finding.level])
+
+
+def quantisation_fallback(spec: TrainSpec) -> Finding | None:
+    """The note that a run asked for quantisation goes on without it, where bitsandbytes is not installed."""
+    wanted = wanted_quantisation(spec)
+    if wanted == "none" or library_version("bitsandbytes"):
+        return None
+    return Finding("warning", "TRAIN-021", {"quantization": wanted})
+
+
+def wanted_quantisation(spec: TrainSpec) -> str:
+    """The spec's quantisation; QLoRA is 4 bits unless it says otherwise."""
+    return "4bit" if spec.train_type == "qlora" and spec.quantization == "none" else spec.quantization
+
+
+def _libraries(spec: TrainSpec) -> list[Finding]:
+    missing = [name for name in _NEEDED if library_version(name) is None]
+    findings = [Finding("error", "TRAIN-020", {"modules": ", ".join(missing)})] if missing else []
+    fallback = quantisation_fallback(spec)
+    return [*findings, fallback] if fallback else findings
+
+
+def _engine(spec: TrainSpec) -> list[Finding]:
+    if spec.engine in slots.names("mozhu.training_engines"):
+        return []
+    return [Finding("error", "TRAIN-022", {"engine": spec.engine})]
+
+
+def _gpu(spec: TrainSpec, machine: Machine) -> list[Finding]:
+    return [Finding("error", "TRAIN-032", {})] if spec.device == "cuda" and not machine.gpus else []
+
+
+def _place(folder: Path) -> list[Finding]:
+    """Whether the run folder can be written, tried on the nearest folder that exists."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place if place.is_dir() else place.parent):
+            return []
+    except OSError as error:
+        return [Finding("error", "TRAIN-023", {"path": str(folder), "reason": error.strerror or str(error)})]
+
+
+def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
+    try:
+        found = find_model(spec.model)
+        model = ModelFolder.open(found.base)
+    except MozhuError as error:
+        return None, [_from_error(error)]
+    findings = []
+    if found.adapter is not None:
+        findings.append(Finding("error", "TRAIN-024", {"path": str(found.adapter)}))
+    if model.template is None:
+        findings.append(Finding("warning", "TRAIN-025", {"path": str(model.path)}))
+    if absent := missing_modules(spec, model):
+        findings.append(Finding("error", "TRAIN-026", {"modules": ", ".join(absent)}))
+    elif spec.train_type != "full" and not target_modules(spec, model):
+        findings.append(Finding("error", "TRAIN-026", {"modules": "-"}))
+    if spec.train_type == "multimodal" and not model.is_vision:
+        findings.append(Finding("error", "TRAIN-027", {"path": str(model.path)}))
+    return model, findings
+
+
+def _rows(spec: TrainSpec) -> tuple[LoadedRows | None, list[Finding]]:
+    findings = []
+    loaded: LoadedRows | None = None
+    for ref in (spec.dataset, spec.val_dataset):
+        if ref is None:
+            continue
+        try:
+            rows = load_rows(ref, text_column=spec.text_column, system=spec.system)
+        except MozhuError as error:
+            findings.append(_from_error(error))
+            continue
+        loaded = loaded or rows
+        if rows.rejected:
+            findings.append(Finding("warning", "TRAIN-028", {"ref": ref, "rejected": len(rows.rejected)}))
+    if loaded and 0 < len(loaded.rows) < _FEW_ROWS and spec.dataset != "sample":
+        findings.append(Finding("info", "TRAIN-030", {"rows": len(loaded.rows)}))
+    return loaded, findings
+
+
+def _fits(spec: TrainSpec, model: ModelFolder, machine: Machine, rows: LoadedRows | None) -> list[Finding]:
+    findings = []
+    if spec.max_length and model.max_length and spec.max_length > model.max_length:
+        findings.append(
+            Finding("warning", "TRAIN-031", {"asked": spec.max_length, "limit": max_length(spec, model)})
+        )
+    needed = model.weight_bytes // 10 + (8 * model.parameter_count if spec.train_type == "full" else 0)
+    if 0 < machine.disk_free_bytes < needed:
+        params = {"need": human_size(needed), "free": human_size(free_bytes(Path.cwd()))}
+        findings.append(Finding("error", "TRAIN-033", params))
+    return findings
+
+
+def _from_error(error: MozhuError) -> Finding:
+    """A catalogued error as a finding: same code, same words."""
+    return Finding("error", error.code, dict(error.params))

@@ -1,0 +1,92 @@
+"""A training run from its spec to its artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mozhu.engine.data.dataset import LoadedRows, load_rows
+from mozhu.engine.data.split import Shares, split_rows
+from mozhu.engine.data.tokens import Example, tokenize_rows
+from mozhu.engine.training.artefact import finish_artefact
+from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
+from mozhu.engine.training.engine import TrainingData, TrainingEngine
+from mozhu.engine.training.forecast import learn_speed
+from mozhu.engine.training.text_log import TextLog
+from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.references import FoundModel, find_model
+from mozhu.engine.weights.template import Renderer
+from mozhu.engine.weights.tokenizer import load_tokenizer
+from mozhu.kernel import slots
+from mozhu.kernel.errors import AdapterAsBase, UnsupportedTraining
+from mozhu.kernel.progress import Emit
+from mozhu.specs.records.result import Metric, Outcome
+from mozhu.specs.train import TrainSpec
+
+
+def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
+    """Train what ``spec`` asks for in ``folder``; resumes from the last whole checkpoint.
+
+    Raises:
+        NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. UnsupportedTraining: TRAIN-002.
+        LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. What the model and the data raise when read.
+    """
+    log = TextLog(folder, emit).emit
+    found = find_model(spec.model)
+    if found.adapter is not None:
+        raise AdapterAsBase(path=str(found.adapter))
+    model = ModelFolder.open(found.base)
+    if spec.train_type == "multimodal" and not model.is_vision:
+        raise UnsupportedTraining(train_type=spec.train_type, path=str(found.base))
+    engine: TrainingEngine = slots.load("mozhu.training_engines", spec.engine)()
+    for finding in engine.check(spec):
+        log("finding", level=finding.level, code=finding.code, params=finding.params)
+    data = _training_data(spec, found, model, log)
+    trained = engine.run(spec, found, data, folder, log)
+    learn_speed(model, spec, trained.facts["tokens"], trained.facts["train_seconds"], trained.facts["device"])
+    resolved = {
+        "learning_rate": learning_rate(spec, model),
+        "max_length": max_length(spec, model),
+        "target_modules": [] if spec.train_type == "full" else target_modules(spec, model),
+    }
+    artefact = finish_artefact(spec, found, model, trained, folder, resolved, log)
+    metrics = {
+        name: Metric(value=value, signature="nats a label token") for name, value in trained.metrics.items()
+    }
+    details: dict[str, Any] = {"steps": trained.steps, **trained.facts, "resolved": resolved}
+    return Outcome(artefacts=[artefact], metrics=metrics, details=details)
+
+
+def _training_data(spec: TrainSpec, found: FoundModel, model: ModelFolder, log: Emit) -> TrainingData:
+    """Rows of both parts as tokens; every row that is rejected, cut or dropped is reported as a finding."""
+    loaded = _load(spec.dataset, spec, log)
+    if spec.val_dataset:
+        train, validation = loaded.rows, _load(spec.val_dataset, spec, log).rows
+    elif spec.validation_split == 0:
+        train, validation = loaded.rows, []
+    else:
+        split = split_rows(
+            loaded.rows, Shares(1 - spec.validation_split, spec.validation_split, 0.0), seed=spec.seed
+        )
+        train, validation = split.train, split.validation
+        if finding := split.finding():
+            log("finding", **finding)
+    renderer = Renderer.from_folder(found.base) if model.template is not None else None
+    tokenizer = renderer.tokenizer if renderer else load_tokenizer(found.base)
+    limit = max_length(spec, model)
+
+    def tokens(rows: list[dict[str, Any]]) -> list[Example]:
+        tokenized = tokenize_rows(rows, renderer, max_length=limit, tokenizer=tokenizer)
+        for told in tokenized.findings():
+            log("finding", **told)
+        return tokenized.examples
+
+    return TrainingData(tokens(train), tokens(validation) if validation else [])
+
+
+def _load(ref: str, spec: TrainSpec, log: Emit) -> LoadedRows:
+    loaded = load_rows(ref, text_column=spec.text_column, system=spec.system)
+    if loaded.rejected:
+        params = {"ref": ref, "rejected": len(loaded.rejected)}
+        log("finding", level="warning", code="TRAIN-028", params=params)
+    return loaded

@@ -1,0 +1,568 @@
+"""Every error Mozhu raises on purpose, on one page.
+
+    MozhuError
+    ├── UsageError      exit 2   the command, flag, preset or value is wrong
+    ├── DataError       exit 3   a file, a row or a model folder is not what it should be
+    ├── MachineError    exit 4   the machine or a library cannot do it
+    ├── StateError      exit 5   it conflicts with what is there
+    ├── DeniedError     exit 6   not allowed
+    └── InternalError   exit 70  a bug of ours; an incident file holds the details
+
+Each class has a stable ``code``, an HTTP ``status`` and an ``exit_code``. Its words are in the text
+catalogue, page = area of the code in lower case, three entries each: ``<CODE>.what`` (what happened
+and where), ``<CODE>.expected`` and ``<CODE>.next`` (what to do, as a command where there is one).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mozhu.kernel.texts import text
+
+
+class MozhuError(Exception):
+    """The root. ``params`` fill the places of the error's texts and travel to REST as they are."""
+
+    code: ClassVar[str] = ""
+    status: ClassVar[int] = 400
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, **params: object) -> None:
+        self.params = params
+        super().__init__(self.code, params)
+
+    @property
+    def what(self) -> str:
+        return self._text("what")
+
+    @property
+    def expected(self) -> str:
+        return self._text("expected")
+
+    @property
+    def next(self) -> str:
+        return self._text("next")
+
+    def __str__(self) -> str:
+        parts = [self.what, self.expected, self.next]
+        return f"[{self.code}] " + " ".join(part for part in parts if part)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "code": self.code,
+            "message": self.what,
+            "expected": self.expected,
+            "next": self.next,
+            "params": {name: _plain(value) for name, value in self.params.items()},
+        }
+
+    def _text(self, part: str) -> str:
+        area = self.code.split("-")[0].lower()
+        shown = {name: shown_value(value) for name, value in self.params.items()}
+        return text(f"{area}.{self.code}.{part}", **shown)
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def shown_value(value: object) -> str:
+    """A parameter as it stands in a text: lists as quoted words."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(f"`{item}`" for item in value)
+    return str(value)
+
+
+class UsageError(MozhuError):
+    status = 400
+    exit_code = 2
+
+
+class DataError(MozhuError):
+    status = 422
+    exit_code = 3
+
+
+class MachineError(MozhuError):
+    status = 503
+    exit_code = 4
+
+
+class StateError(MozhuError):
+    status = 409
+    exit_code = 5
+
+
+class DeniedError(MozhuError):
+    status = 403
+    exit_code = 6
+
+
+class InternalError(MozhuError):
+    """A bug of ours. ``incident`` is the file with the details."""
+
+    code = "BUG-001"
+    status = 500
+    exit_code = 70
+
+
+# ---------------------------------------------------------------- command line
+class UnknownVerb(UsageError):
+    code = "CLI-001"
+
+
+class UnknownFlag(UsageError):
+    code = "CLI-002"
+
+
+class BadUsage(UsageError):
+    code = "CLI-003"
+
+
+class NoDefaultAnswer(UsageError):
+    """A question was needed but nobody can be asked (no terminal)."""
+
+    code = "CLI-004"
+
+
+# ---------------------------------------------------------------- specs and settings
+class InvalidSpec(UsageError):
+    """One or more values are wrong; ``problems`` lists all of them, one a line."""
+
+    code = "SPEC-001"
+    status = 422
+
+
+class UnknownPreset(UsageError):
+    code = "SPEC-002"
+
+
+class BadConfigFile(UsageError):
+    code = "SPEC-003"
+
+
+# ---------------------------------------------------------------- files
+class MissingFile(DataError):
+    code = "FILE-001"
+    status = 404
+
+
+class NotWritable(MachineError):
+    code = "FILE-002"
+    status = 507
+
+
+class DiskFull(MachineError):
+    code = "FILE-003"
+    status = 507
+
+
+class BadJson(DataError):
+    code = "FILE-004"
+
+
+class NotReadable(MachineError):
+    code = "FILE-005"
+
+
+class DamagedRecord(DataError):
+    """A record file (spec, result, manifest …) does not hold what its schema says."""
+
+    code = "FILE-006"
+
+
+class TargetExists(StateError):
+    code = "FILE-007"
+
+
+class BadName(UsageError):
+    code = "FILE-008"
+
+
+# ---------------------------------------------------------------- runs
+class NotARun(DataError):
+    code = "RUN-001"
+    status = 404
+
+
+class SpecConflict(StateError):
+    code = "RUN-002"
+
+
+class RunBusy(StateError):
+    code = "RUN-003"
+
+
+class RunCancelled(MozhuError):
+    """Not a fault: somebody asked the run to stop. The shell's own code for Ctrl-C is 130."""
+
+    code = "RUN-004"
+    status = 409
+    exit_code = 130
+
+
+class RunDied(MachineError):
+    """The engine's process ended without a result (killed, out of memory, machine went down)."""
+
+    code = "RUN-005"
+
+
+class FolderInUse(StateError):
+    """The output folder holds other files and is not a run."""
+
+    code = "RUN-006"
+
+
+# ---------------------------------------------------------------- machine and libraries
+class MissingExtra(MachineError):
+    code = "ENV-001"
+
+
+class NotEnoughMemory(MachineError):
+    code = "ENV-002"
+
+
+class OfflineHub(MachineError):
+    code = "ENV-003"
+
+
+class UnknownSlotName(UsageError):
+    code = "ENV-004"
+
+
+# ---------------------------------------------------------------- models
+class NotAModel(DataError):
+    code = "MODEL-001"
+
+
+class UnknownModel(DataError):
+    code = "MODEL-002"
+    status = 404
+
+
+class NoChatTemplate(DataError):
+    code = "MODEL-003"
+
+
+class DamagedWeights(DataError):
+    code = "MODEL-004"
+
+
+class UnsafeWeights(DeniedError):
+    code = "MODEL-005"
+    status = 422
+
+
+class AdapterWithoutBase(DataError):
+    """The base of an adapter is not on this machine, or is itself an adapter."""
+
+    code = "MODEL-006"
+
+
+class TemplateRewritesTurns(DataError):
+    """Later turns change how an earlier answer is written, so one text cannot hold both."""
+
+    code = "MODEL-007"
+
+
+class BaseMismatch(StateError):
+    """An adapter is about to be put on another base than the one it was trained on."""
+
+    code = "MODEL-008"
+
+
+class AdapterDoesNotFit(DataError):
+    code = "MODEL-009"
+
+
+class AmbiguousModel(UsageError):
+    code = "MODEL-010"
+
+
+class RefusedConversation(DataError):
+    """The model's own template does not accept these messages."""
+
+    code = "MODEL-011"
+
+
+class UnreadableTokenizer(DataError):
+    code = "MODEL-012"
+
+
+class UnsupportedModel(MachineError):
+    """The libraries on this machine cannot load this architecture without running code from its folder."""
+
+    code = "MODEL-013"
+
+
+class WrongDevice(MachineError):
+    code = "MODEL-014"
+
+
+# ---------------------------------------------------------------- data
+class UnknownDataset(DataError):
+    code = "DATA-001"
+    status = 404
+
+
+class UnknownRowShape(DataError):
+    code = "DATA-002"
+
+
+class NoUsableRows(DataError):
+    """Not one row can be used; ``reasons`` says why, one a line."""
+
+    code = "DATA-003"
+
+
+class UnknownFileFormat(DataError):
+    code = "DATA-004"
+
+
+class ChangedSnapshot(DataError):
+    """A part of a snapshot no longer has the bytes that ``snapshot.json`` names."""
+
+    code = "DATA-005"
+
+
+class TooManyRejectedRows(DataError):
+    code = "DATA-006"
+
+
+class UnconvertibleRows(DataError):
+    """``reasons`` lists every row that cannot be converted, one a line."""
+
+    code = "DATA-007"
+
+
+# ---------------------------------------------------------------- training
+class NoTrainableTokens(DataError):
+    code = "TRAIN-001"
+
+
+class UnsupportedTraining(UsageError):
+    code = "TRAIN-002"
+
+
+class LossNotFinite(DataError):
+    code = "TRAIN-003"
+
+
+class AdapterAsBase(UsageError):
+    """Training on top of an adapter: it has to be merged first."""
+
+    code = "TRAIN-004"
+
+
+class PreflightFailed(UsageError):
+    """One or more findings stand against the run; ``problems`` lists them, one a line."""
+
+    code = "TRAIN-005"
+
+
+# ---------------------------------------------------------------- inference
+class NoQuestion(UsageError):
+    code = "INFER-001"
+
+
+class PromptTooLong(DataError):
+    code = "INFER-002"
+
+
+# ---------------------------------------------------------------- registry
+class UnknownReference(DataError):
+    """No model, version or alias of this name; ``known`` holds the nearest ones."""
+
+    code = "REG-001"
+    status = 404
+
+
+class VersionTaken(StateError):
+    code = "REG-002"
+
+
+class NothingToRegister(DataError):
+    code = "REG-003"
+
+
+class FailedCertificate(DataError):
+    code = "REG-004"
+
+
+class DamagedArtefact(DataError):
+    """What was to be registered is damaged; ``problems`` lists all of it, one a line."""
+
+    code = "REG-005"
+
+
+class RegistryBusy(StateError):
+    code = "REG-006"
+    status = 503
+
+
+class DamagedRegistry(DataError):
+    """``catalog.db`` is not a database that can be read."""
+
+    code = "REG-007"
+
+
+class NewerRegistry(StateError):
+    code = "REG-008"
+
+
+class RunWithoutArtefact(StateError):
+    """The run has not ended well, or made nothing that can be registered."""
+
+    code = "REG-009"
+
+
+class PlaceTaken(StateError):
+    """The folder where the version would lie holds something else."""
+
+    code = "REG-010"
+
+
+class VersionFailed(StateError):
+    """The version was found damaged; nothing may load it."""
+
+    code = "REG-011"
+
+
+# ---------------------------------------------------------------- export
+class NoAdapter(DataError):
+    code = "EXPORT-001"
+
+
+class NotMergeable(DataError):
+    """The adapter, or the base, is of a kind whose merge would not be the trained model; ``reasons`` lists why."""
+
+    code = "EXPORT-002"
+
+
+class NoEffect(DataError):
+    code = "EXPORT-003"
+
+
+class AdapterMismatch(DataError):
+    """The adapter was not made for this base; ``problems`` lists names and shapes that do not fit."""
+
+    code = "EXPORT-004"
+
+
+class CertificateFailed(StateError):
+    """What was made is not what it was made from; ``checks`` lists the failed ones. Nothing was written."""
+
+    code = "EXPORT-005"
+
+
+class MergeFirst(UsageError):
+    """An adapter was given where a whole model is needed."""
+
+    code = "EXPORT-006"
+
+
+class OutputInsideInput(UsageError):
+    code = "EXPORT-007"
+
+
+class UnsupportedFamily(DataError):
+    """No converter for this architecture; ``supported`` lists those there are."""
+
+    code = "EXPORT-008"
+
+
+class UnsupportedModelSetting(DataError):
+    """A supported family with a setting that the format, or our converter, cannot hold."""
+
+    code = "EXPORT-009"
+
+
+class UnsupportedTokenizer(DataError):
+    code = "EXPORT-010"
+
+
+class ReadBackFailed(StateError):
+    """The file, opened again, is not what was to be written; ``checks`` lists the differences."""
+
+    code = "EXPORT-011"
+
+
+class BadModelfile(DataError):
+    code = "EXPORT-012"
+
+
+class LlamaCppRefused(DataError):
+    """llama.cpp does not load or run a GGUF file; ``reason`` is what it said."""
+
+    code = "EXPORT-014"
+
+
+# ---------------------------------------------------------------- evaluation and certificates
+class NothingToScore(DataError):
+    code = "EVAL-001"
+
+
+class BaseChanged(DataError):
+    """The model with its adapter switched off is not the base: a comparison would lie."""
+
+    code = "EVAL-002"
+
+
+class BadMetric(DataError):
+    code = "EVAL-003"
+
+
+class NothingToMerge(UsageError):
+    code = "EVAL-004"
+
+
+# ---------------------------------------------------------------- a workspace's own code
+class ExtensionBroken(DataError):
+    """Files of ``2_core/`` that cannot be imported; ``problems`` names file, line and reason, one a line."""
+
+    code = "CORE-001"
+
+
+# ---------------------------------------------------------------- toolbox (1_utils)
+class BadToolArgument(UsageError):
+    code = "TOOLBOX-001"
+
+
+class UnknownConfigFormat(UsageError):
+    code = "TOOLBOX-002"
+
+
+class MissingLibrary(MachineError):
+    """A library that no extra of ours brings."""
+
+    code = "TOOLBOX-003"
+
+
+class UnreadableConfig(DataError):
+    code = "TOOLBOX-004"
+
+
+class NotJsonValue(UsageError):
+    """Something that JSON cannot hold and give back unchanged."""
+
+    code = "TOOLBOX-005"
+
+
+class BadTable(DataError):
+    """A CSV file whose rows do not fit its header; ``problems`` lists them, one a line."""
+
+    code = "TOOLBOX-006"
+
+
+def error_class(code: str) -> type[MozhuError] | None:
+    """The class of a code, or ``None`` when no class has it."""
+    for kind in globals().values():
+        if isinstance(kind, type) and issubclass(kind, MozhuError) and kind.code == code:
+            return kind
+    return None

@@ -1,0 +1,113 @@
+"""The events of a run: an append-only ``events.jsonl`` with gapless numbers, also over a crash and a resume."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from mozhu.kernel.files import finite, make_folder, reading, writing
+
+EVENT_KINDS = (
+    "start step eval sample log checkpoint finding resumed done failed cancelled"  # records.md
+).split()
+Emit = Callable[..., None]
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def iso_time(when: datetime) -> str:
+    """UTC ISO 8601 with milliseconds and ``Z``."""
+    return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
+
+
+class EventLog:
+    """Appends events to one file; every call is on disk when it returns.
+
+    Opening repairs a torn last line (a process killed in the middle of a write), so numbers stay gapless.
+
+    Args:
+        path: The ``events.jsonl``.
+        check: Called with each event before it is written; raises when it is not a valid one.
+        clock: The time, injected in tests.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        check: Callable[[dict[str, Any]], object] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.path = path
+        self._check = check
+        self._clock = clock
+        make_folder(path.parent)
+        with writing(path):
+            self._file = open(path, "ab")
+        self.repaired = _cut_torn_line(path)
+        self._next = _last_seq(path) + 1
+
+    def emit(self, kind: str, /, **fields: Any) -> None:
+        """Append one event of ``kind`` (records.md) with its number and time."""
+        event: dict[str, Any] = {"schema": 1, "seq": self._next, "t": iso_time(self._clock()), "kind": kind}
+        event.update(finite(fields))
+        if self._check is not None:
+            self._check(event)
+        line = json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+        with writing(self.path):
+            self._file.write(line)
+            self._file.flush()
+        self._next += 1
+
+    def close(self) -> None:
+        with writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+class EventTail:
+    """Reads the events that have come since the last call; a line being written is left for the next call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+
+    def skip_to_end(self) -> None:
+        """Leave out what is there already, so that a resumed run shows only what is new."""
+        self.offset = self.path.stat().st_size if self.path.exists() else 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        with reading(self.path), open(self.path, "rb") as file:
+            file.seek(self.offset)
+            content = file.read()
+        end = content.rfind(b"\n") + 1
+        self.offset += end
+        for line in content[:end].splitlines():
+            if line.strip():
+                yield json.loads(line)
+
+
+def _cut_torn_line(path: Path) -> bool:
+    """Cut a last line without newline; true when something was cut."""
+    with writing(path), open(path, "r+b") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end == len(content):
+            return False
+        file.truncate(end)
+    return True
+
+
+def _last_seq(path: Path) -> int:
+    with reading(path), open(path, "rb") as file:
+        lines = file.read().splitlines()
+    return int(json.loads(lines[-1])["seq"]) if lines else 0

@@ -1,0 +1,137 @@
+"""Named slots for adapters. Built-ins are ``module:name`` strings, imported on first use; third parties add
+theirs under the entry-point group of the slot's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Any
+
+from mozhu.kernel.errors import MissingExtra, UnknownSlotName
+
+# What carries out a verb: a callable (spec, folder, emit) -> result fields, run by `mozhu run FOLDER`.
+BUILT_IN: dict[str, dict[str, str]] = {
+    "mozhu.specs": {
+        "train": "mozhu.specs.train:TrainSpec",
+        "infer": "mozhu.specs.serve:InferSpec",
+        "evaluate": "mozhu.specs.evaluate:EvaluateSpec",
+        "merge": "mozhu.specs.export:MergeSpec",
+        "convert": "mozhu.specs.export:ConvertSpec",
+        "data.sample": "mozhu.specs.data:SampleSpec",
+        "data.prepare": "mozhu.specs.data:PrepareSpec",
+    },
+    "mozhu.verbs": {
+        "train": "mozhu.engine.training.run:run_training",
+        "merge": "mozhu.engine.export.merge:run_merge",
+        "convert": "mozhu.engine.export.convert:run_convert",
+        "evaluate": "mozhu.engine.evaluation.run:run_evaluate",
+        "data.sample": "mozhu.engine.data.sample:run_sample",
+        "data.prepare": "mozhu.engine.data.prepare:run_prepare",
+    },
+    # Verb -> a callable (run folder) that writes the run's report.html from its records.
+    "mozhu.reports": {
+        "train": "mozhu.engine.scoring.report.training:write_training_report",
+    },
+    "mozhu.training_engines": {
+        "hf": "mozhu.engine.training.engines.hf:HfEngine",
+    },
+    "mozhu.readers": {
+        "json": "mozhu.engine.data.json_readers:JsonReader",
+        "jsonl": "mozhu.engine.data.json_readers:JsonLinesReader",
+        "csv": "mozhu.engine.data.table_reader:CsvReader",
+        "text": "mozhu.engine.data.text_reader:TextReader",
+    },
+    "mozhu.metrics": {
+        "bleu": "mozhu.engine.scoring.metrics:bleu",
+        "rouge1": "mozhu.engine.scoring.metrics:rouge1",
+        "rouge2": "mozhu.engine.scoring.metrics:rouge2",
+        "rougeL": "mozhu.engine.scoring.metrics:rouge_longest",
+        "exact_match": "mozhu.engine.scoring.metrics:exact",
+        "f1": "mozhu.engine.scoring.metrics:f1",
+    },
+    "mozhu.rooms": {
+        "certify_merge": "mozhu.engine.scoring.certificates:certify_merge",
+        "certify_adapter": "mozhu.engine.scoring.certificates:certify_adapter",
+        "certify_gguf": "mozhu.engine.scoring.certificates_gguf:certify_gguf",
+        "mean_metric": "mozhu.engine.scoring.metrics:MeanMetric",
+        "plant_changed_eos": "mozhu.testing.faults:plant_changed_eos",
+        "plant_no_effect_adapter": "mozhu.testing.faults:plant_no_effect_adapter",
+        "demo_report": "mozhu.engine.evaluation.demo_report:write_demo_report",
+        "preflight": "mozhu.engine.training.preflight:preflight",
+        "forecast": "mozhu.engine.training.forecast:forecast",
+        "write_sample": "mozhu.engine.data.sample:write_sample",
+        "chat": "mozhu.engine.inference.chat:open_chat",
+        "find_model": "mozhu.engine.weights.references:find_model",
+        "model_folder": "mozhu.engine.weights.folder:ModelFolder",
+        "fingerprint": "mozhu.engine.weights.fingerprint:fingerprint",
+    },
+    "mozhu.models": {
+        "starter": "mozhu.testing:starter_path",
+    },
+    # Callables (reference) -> folder or None, for references that are neither names nor folders.
+    "mozhu.model_finders": {},
+}
+_added: dict[str, dict[str, Any]] = {}
+
+# The extra that brings a module, so that its absence is named with the command that adds it.
+EXTRA_OF_MODULE = {
+    "torch": "train",
+    "transformers": "train",
+    "peft": "train",
+    "trl": "train",
+    "accelerate": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "datasets": "train",
+    "bitsandbytes": "quant",
+    "numpy": "train",
+    "gguf": "export",
+    "xllamacpp": "export",
+    "sacrebleu": "train",
+    "fastapi": "server",
+    "uvicorn": "server",
+    "sqlalchemy": "server",
+}
+
+
+def register(slot: str, name: str, value: Any) -> None:
+    """Put ``value`` into ``slot`` under ``name`` for this process (a workspace's ``2_core/*.py`` does this)."""
+    _added.setdefault(slot, {})[name] = value
+
+
+def names(slot: str) -> list[str]:
+    """Every name in ``slot``: built in, registered, and installed by third parties."""
+    installed = [point.name for point in entry_points(group=slot)]
+    return sorted({*BUILT_IN.get(slot, {}), *_added.get(slot, {}), *installed})
+
+
+def load(slot: str, name: str) -> Any:
+    """The object under ``name`` in ``slot``, imported on first use.
+
+    Raises:
+        UnknownSlotName: ENV-004 with the nearest names. MissingExtra: ENV-001 with the command to install it.
+    """
+    if name in _added.get(slot, {}):
+        return _added[slot][name]
+    if name in BUILT_IN.get(slot, {}):
+        return _import(BUILT_IN[slot][name], wanted_by=name)
+    for point in entry_points(group=slot):
+        if point.name == name:
+            return _import(point.value, wanted_by=name)
+    known = names(slot)
+    near = get_close_matches(name, known, 3, 0.5) or known
+    raise UnknownSlotName(slot=slot, name=name, known=near)
+
+
+def _import(target: str, *, wanted_by: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        extra = EXTRA_OF_MODULE.get(missing)
+        if extra is None:
+            raise
+        raise MissingExtra(wanted_by=wanted_by, module=missing, extra=extra) from error

@@ -1,0 +1,24 @@
+"""The names of what happens in the catalogue; each is one line of ``history``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+REGISTERED = "version.registered"
+READY = "version.ready"
+CHECKING = "version.checking"
+DAMAGED = "version.damaged"
+RESCANNED = "registry.rescanned"
+
+OF_STATE = {"ready": READY, "checking": CHECKING, "failed": DAMAGED}
+
+
+@dataclass(frozen=True)
+class Happening:
+    """``model`` and ``version`` are names; empty where it concerns the whole catalogue."""
+
+    what: str
+    model: str = ""
+    version: str = ""
+    details: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,205 @@
+"""How a version comes into the catalogue: checked, its files placed whole, then its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from mozhu.kernel.errors import (
+    BadName,
+    DamagedArtefact,
+    FailedCertificate,
+    MozhuError,
+    PlaceTaken,
+    VersionTaken,
+)
+from mozhu.kernel.files import reading
+from mozhu.kernel.paths import check_name, next_version
+from mozhu.kernel.progress import iso_time
+from mozhu.platform.catalog import rows
+from mozhu.platform.catalog.artefacts import MANIFEST, Artefact
+from mozhu.platform.catalog.events import REGISTERED, Happening
+from mozhu.platform.catalog.facts import read_folder
+from mozhu.platform.catalog.places import bring_files, close_folder, move_in, path_within, place_of, staging
+from mozhu.platform.catalog.sidecars import Known, Registration, Wishes, describe, write_version
+from mozhu.platform.catalog.validate import Inspection, inspect_artefact, make_artefact_manifest
+from mozhu.platform.catalog.views import Registered, VersionView
+from mozhu.platform.database.engine import Database
+from mozhu.specs.records.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artefact that has passed its checks and is not a version yet."""
+
+    artefact: Artefact
+    wishes: Wishes
+    known: Known
+    manifest: Manifest
+    inspection: Inspection
+    source: str
+    now: datetime
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size for file in self.manifest.files)
+
+
+def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: datetime) -> Candidate:
+    """The artefact with its hashes and everything known of it.
+
+    Raises:
+        FailedCertificate: REG-004 with the failed checks. DamagedArtefact: REG-005 with every problem.
+        BadName: FILE-008. BadJson: FILE-004. DamagedRecord: FILE-006.
+    """
+    inspection = inspect_artefact(artefact)
+    if inspection.failed_checks:
+        lines = [problem.line() for problem in inspection.errors if problem.code == "check_failed"]
+        raise FailedCertificate(path=str(artefact.path), checks="\n  ".join(lines), count=len(lines))
+    # The old sidecars of a folder that is registered anew are replaced: what they say of sizes is no damage.
+    errors = [problem for problem in inspection.errors if problem.code != "checksum"]
+    if errors:
+        lines = [problem.line() for problem in errors]
+        raise DamagedArtefact(path=str(artefact.path), count=len(lines), problems="\n  ".join(lines))
+    known = describe(artefact, wishes, now)
+    check_name(known.name)
+    if "@" in known.name:  # `name@alias` is a reference
+        raise BadName(name=known.name)
+    if wishes.version:
+        check_name(wishes.version)
+    manifest = make_artefact_manifest(artefact, inspection.manifest)
+    return Candidate(artefact, wishes, known, manifest, inspection, source, now)
+
+
+def register_candidate(database: Database, models: Path, candidate: Candidate, *, copy: bool) -> Registered:
+    """The candidate as a version: the one of the same content, else a new one.
+
+    Its folder is whole before its row is there, so a kill at any moment leaves no row without files.
+
+    Raises:
+        VersionTaken: REG-002. PlaceTaken: REG-010. DiskFull: FILE-003. NotWritable: FILE-002.
+    """
+    there = _same_content(database, candidate)
+    if there is not None:
+        return Registered(there, already=True)
+    in_place = (
+        not candidate.artefact.is_single_file and path_within(models, candidate.artefact.path) is not None
+    )
+    if in_place:
+        with database.writing() as session:
+            return _enter(session, models, candidate, staged=None)
+    with staging(models) as staged:
+        bring_files(candidate.artefact, candidate.manifest, staged, copy=copy)
+        with database.writing() as session:
+            return _enter(session, models, candidate, staged=staged)
+
+
+def _same_content(database: Database, candidate: Candidate) -> VersionView | None:
+    with database.reading() as session:
+        return rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
+
+
+def _enter(session: Session, models: Path, candidate: Candidate, *, staged: Path | None) -> Registered:
+    """Choose the version, write the sidecars, put the folder in its place, add its row, as sole writer."""
+    there = rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
+    if there is not None:
+        return Registered(there, already=True)
+    label, target = _free_place(session, models, candidate, staged)
+    if staged is None or not target.exists():
+        folder = staged or target
+        _write_records(folder, candidate, label, _time_after(session, candidate))
+        if staged is not None:
+            close_folder(staged)
+            move_in(staged, target)
+    view = rows.add_version(session, read_folder(models, target, hashes=False).facts)
+    details = {"path": view.path, "source": candidate.source, "state": view.state, "checksum": view.checksum}
+    happening = Happening(REGISTERED, view.name, view.label, details)
+    rows.add_history(session, [happening], iso_time(candidate.now))
+    shown = tuple(
+        problem
+        for problem in candidate.inspection.problems
+        if problem.code not in ("no_sidecar", "no_manifest")
+    )
+    return Registered(view, already=False, warnings=tuple(item for item in shown if item.level == "warning"))
+
+
+def _free_place(
+    session: Session, models: Path, candidate: Candidate, staged: Path | None
+) -> tuple[str, Path]:
+    """The version's name and folder.
+
+    A whole folder without a row (its registration was killed) is taken as it is when its content is the same,
+    and passed by when it is not.
+    """
+    label = _label(session, candidate)
+    if staged is None:
+        target = candidate.artefact.path
+        holder = rows.version_at(session, path_within(models, target) or "")
+        if holder is not None:
+            raise PlaceTaken(path=str(target), holder=holder.reference)
+        return label, target
+    while True:
+        target = place_of(
+            models,
+            candidate.artefact,
+            model_type=candidate.known.model_type,
+            name=candidate.known.name,
+            version=label,
+        )
+        if not target.exists() or _is_left_over(models, target, candidate, label):
+            return label, target
+        if candidate.wishes.version:
+            raise PlaceTaken(path=str(target), holder=str(target.name))
+        label = next_version(label)
+
+
+def _label(session: Session, candidate: Candidate) -> str:
+    versions = rows.versions_of(session, candidate.known.name)
+    taken = {version.label for version in versions}
+    if candidate.wishes.version:
+        if candidate.wishes.version in taken:
+            raise VersionTaken(
+                name=candidate.known.name, version=candidate.wishes.version, known=sorted(taken)
+            )
+        return candidate.wishes.version
+    if not versions:
+        return check_name(candidate.known.version) if candidate.known.version else next_version(None)
+    label = next_version(versions[0].label)
+    while label in taken:
+        label = next_version(label)
+    return label
+
+
+def _is_left_over(models: Path, target: Path, candidate: Candidate, label: str) -> bool:
+    try:
+        found = read_folder(models, target, hashes=True)
+    except MozhuError:
+        return False
+    same = (candidate.known.name, label, candidate.manifest.sha256)
+    return (found.facts.name, found.facts.label, found.facts.checksum) == same and not found.inspection.errors
+
+
+def _time_after(session: Session, candidate: Candidate) -> str:
+    """Now, and later than the model's newest version: the order of times is the order of registration."""
+    newest = rows.newest_version(session, candidate.known.name)
+    now = candidate.now.astimezone(timezone.utc)
+    if newest is not None:
+        last = datetime.fromisoformat(newest.registered.replace("Z", "+00:00"))
+        now = max(now, last + timedelta(milliseconds=1))
+    return iso_time(now)
+
+
+def _write_records(folder: Path, candidate: Candidate, label: str, registered: str) -> None:
+    """``manifest.json``, ``registration.json`` and the sidecars; ``model_info.json`` comes last."""
+    manifest = candidate.inspection.manifest
+    if manifest is None or manifest.sha256 != candidate.manifest.sha256 or not (folder / MANIFEST).is_file():
+        candidate.manifest.write(folder / MANIFEST)
+    info = candidate.known.info(
+        version=label, size_bytes=candidate.size_bytes, checksum=candidate.manifest.sha256
+    )
+    known = replace(candidate.known, version=label)
+    with reading(folder):
+        write_version(folder, known, info, Registration(registered=registered, source=candidate.source))

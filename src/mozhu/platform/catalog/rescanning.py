@@ -1,0 +1,80 @@
+"""All rows anew, from the sidecars below ``5_models`` and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.texts import text
+from mozhu.platform.catalog import rows
+from mozhu.platform.catalog.events import RESCANNED, Happening
+from mozhu.platform.catalog.facts import read_folder
+from mozhu.platform.catalog.places import path_within, version_folders
+from mozhu.platform.catalog.views import Refused, RescanReport, VersionFacts
+from mozhu.platform.database.engine import Database
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What lies below ``5_models``: versions in the order of their registration, and what is none."""
+
+    found: tuple[VersionFacts, ...]
+    refused: tuple[Refused, ...]
+
+
+def scan(models: Path) -> Scan:
+    """Every version folder below ``models``, by sizes and headers (hashes are ``validate``'s work)."""
+    found: list[VersionFacts] = []
+    refused: list[Refused] = []
+    for folder in version_folders(models):
+        try:
+            found.append(read_folder(models, folder, hashes=False).facts)
+        except MozhuError as error:
+            refused.append(Refused(path_within(models, folder) or str(folder), error.what))
+    found.sort(
+        key=lambda facts: (facts.owner, facts.name, facts.registered, natural(facts.label), facts.path)
+    )
+    return _without_doubles(found, refused)
+
+
+def rebuild(database: Database, models: Path, time: str) -> RescanReport:
+    """Rows as the sidecars say; in one step, so a reader sees the old rows or the new ones."""
+    with database.writing() as session:
+        result = scan(models)
+        before = {view.reference for view in rows.facts(session)}
+        rows.clear(session)
+        for facts in sorted(result.found, key=lambda facts: facts.registered):
+            rows.add_version(session, facts)
+        after = {facts.reference for facts in result.found}
+        report = RescanReport(
+            models=len({(facts.owner, facts.name) for facts in result.found}),
+            versions=len(result.found),
+            added=tuple(sorted(after - before)),
+            gone=tuple(sorted(before - after)),
+            failed=tuple(facts.reference for facts in result.found if facts.state == "failed"),
+            refused=result.refused,
+        )
+        details = {"versions": report.versions, "added": list(report.added), "gone": list(report.gone)}
+        rows.add_history(session, [Happening(RESCANNED, details=details)], time)
+    return report
+
+
+def natural(label: str) -> list[tuple[int, Any]]:
+    """A key that sorts ``v2`` before ``v10``."""
+    return [(1, int(part)) if part.isdigit() else (0, part) for part in _DIGITS.split(label)]
+
+
+def _without_doubles(found: list[VersionFacts], refused: list[Refused]) -> Scan:
+    """Of two folders that say they are the same version the first is taken."""
+    first: dict[tuple[str, str, str], VersionFacts] = {}
+    for facts in found:
+        there = first.setdefault((facts.owner, facts.name, facts.label), facts)
+        if there is not facts:
+            reason = text("registry.refused.double", reference=facts.reference, path=there.path)
+            refused.append(Refused(facts.path, reason))
+    return Scan(tuple(first.values()), tuple(refused))

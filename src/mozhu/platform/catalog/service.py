@@ -1,0 +1,307 @@
+"""The registry of a workspace: its rules, and one plain function for each of its verbs.
+
+``5_models/catalog.db`` is made by the first verb that writes; reading where there is none finds nothing and
+makes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from types import TracebackType
+
+from mozhu.kernel.errors import MissingFile, UnknownReference, VersionFailed
+from mozhu.kernel.files import sha256_json
+from mozhu.kernel.paths import Workspace
+from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.platform.catalog import rows
+from mozhu.platform.catalog.artefacts import Artefact, find_artefact
+from mozhu.platform.catalog.events import OF_STATE, Happening
+from mozhu.platform.catalog.facts import state_of
+from mozhu.platform.catalog.places import path_within
+from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
+from mozhu.platform.catalog.registering import check_candidate, register_candidate
+from mozhu.platform.catalog.rescanning import rebuild
+from mozhu.platform.catalog.sidecars import Wishes
+from mozhu.platform.catalog.validate import Inspection, inspect_artefact
+from mozhu.platform.catalog.views import (
+    ModelDetail,
+    ModelView,
+    Registered,
+    RescanReport,
+    ValidationReport,
+    VersionView,
+)
+from mozhu.platform.database.engine import Database, open_database
+from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
+
+CATALOG = "catalog.db"
+
+
+class Registry:
+    """The models of one workspace.
+
+    Args:
+        root: The workspace; its models lie under ``5_models``.
+        clock: The time, injected in tests.
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.models = Workspace(Path(root).absolute()).models
+        self._clock = clock
+        self._database: Database | None = None
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def list_models(self, search: str | None = None) -> list[ModelView]:
+        """Every model with its newest version, last changed first; ``search`` is a part of its words."""
+        database = self._existing()
+        if database is None:
+            return []
+        with database.reading() as session:
+            return rows.models(session, search)
+
+    def register(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        version: str | None = None,
+        base_model: str | None = None,
+        task: str | None = None,
+        tags: tuple[str, ...] = (),
+        description: str | None = None,
+        model_type: str | None = None,
+        *,
+        copy: bool = False,
+    ) -> Registered:
+        """What lies at ``path`` (a model, an adapter, a GGUF file or a run) as a version of a model.
+
+        A folder below ``5_models`` is registered where it lies; anything else is brought into seed 000's
+        tree, its weights as hard links where the file system allows it (``copy``: never), so that the version
+        outlives the folder it came from. The same content again changes nothing and gives its version.
+
+        Raises:
+            VersionTaken: REG-002. NothingToRegister: REG-003. FailedCertificate: REG-004.
+            DamagedArtefact: REG-005 with every problem. RunWithoutArtefact: REG-009. PlaceTaken: REG-010.
+            MissingFile: FILE-001. BadName: FILE-008.
+        """
+        wishes = Wishes(name, version, base_model, task, tuple(tags), description, model_type)
+        artefact = find_artefact(Path(path).expanduser())
+        candidate = check_candidate(artefact, wishes, source=str(path), now=self._clock())
+        return register_candidate(self._opened(), self.models, candidate, copy=copy)
+
+    def show(self, reference: str) -> ModelDetail:
+        """A model, its versions and its history; ``chosen`` is the version that ``reference`` names.
+
+        Raises:
+            UnknownReference: REG-001 with the nearest names.
+        """
+        wanted = self._parsed(reference)
+        database = self._existing()
+        if database is None:
+            raise UnknownReference(reference=reference, known=[])
+        with database.reading() as session:
+            versions = rows.versions_of(session, wanted.name)
+            if not versions:
+                raise UnknownReference(reference=reference, known=_near(wanted.name, rows.names(session)))
+            chosen = _choose(wanted, versions)
+            oldest, newest = versions[-1], versions[0]
+            model = ModelView(
+                name=newest.name,
+                owner=newest.owner,
+                team=newest.team,
+                created=oldest.registered,
+                updated=newest.registered,
+                version_count=len(versions),
+                newest=newest,
+            )
+            return ModelDetail(model, chosen, tuple(versions), tuple(rows.history_of(session, wanted.name)))
+
+    def resolve(self, reference: str) -> Path:
+        """The folder of the version that ``reference`` names.
+
+        Raises:
+            UnknownReference: REG-001. VersionFailed: REG-011, found damaged. MissingFile: FILE-001, its
+            folder is gone.
+        """
+        version = self.show(reference).chosen
+        path = self.folder_of(version)
+        if version.state == "failed":
+            raise VersionFailed(reference=version.reference, path=str(path))
+        if not path.exists():
+            raise MissingFile(path=str(path))
+        return path
+
+    def has_model(self, name: str) -> bool:
+        database = self._existing()
+        if database is None:
+            return False
+        with database.reading() as session:
+            return rows.newest_version(session, name) is not None
+
+    def folder_of(self, version: VersionView) -> Path:
+        return self.models / version.path
+
+    def validate(self, target: str | Path) -> ValidationReport:
+        """Everything that is wrong at ``target``, a path or a reference; a version there gets its state.
+
+        Raises:
+            MissingFile: FILE-001. NothingToRegister: REG-003. UnknownReference: REG-001.
+        """
+        inspection = inspect_artefact(find_artefact(self._place(str(target))))
+        version = self._follow(inspection)
+        manifest = inspection.manifest
+        files = inspection.artefact.files()
+        size = sum(file.size for file in manifest.files) if manifest else _size_on_disk(files)
+        return ValidationReport(
+            path=str(inspection.artefact.path),
+            kind=inspection.artefact.kind,
+            reference=version.reference if version else None,
+            state=version.state if version else None,
+            certified=inspection.is_certified,
+            file_count=len(manifest.files) if manifest else len(files),
+            size_bytes=size,
+            checksum=manifest.sha256 if manifest else None,
+            problems=inspection.problems,
+        )
+
+    def rescan(self) -> RescanReport:
+        """All rows anew from the sidecars below ``5_models``; the same twice changes nothing."""
+        return rebuild(self._opened(), self.models, iso_time(self._clock()))
+
+    def fingerprint(self) -> str:
+        """``sha256:…`` of everything that the rows say; equal after a rescan of an unchanged tree."""
+        database = self._existing()
+        if database is None:
+            return sha256_json([])
+        with database.reading() as session:
+            return sha256_json([view.to_json() for view in rows.facts(session)])
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            self._database = open_database(self.models / CATALOG)
+        return self._database
+
+    def _existing(self) -> Database | None:
+        return self._opened() if self._database or (self.models / CATALOG).is_file() else None
+
+    def _parsed(self, reference: str) -> Reference:
+        parsed = parse_reference(reference)
+        if parsed is None:
+            raise UnknownReference(reference=reference, known=[])
+        return parsed
+
+    def _place(self, target: str) -> Path:
+        """``target`` as a path when something is there, else as a reference, failed ones too."""
+        path = Path(target).expanduser()
+        if path.exists():
+            return path
+        if parse_reference(target) is None or self._existing() is None:
+            raise MissingFile(path=target)
+        return self.folder_of(self.show(target).chosen)
+
+    def _follow(self, inspection: Inspection) -> VersionView | None:
+        """The version whose folder was inspected, in the state that the inspection gives it."""
+        relative = _relative(self.models, inspection.artefact)
+        database = self._existing() if relative else None
+        if database is None or relative is None:
+            return None
+        with database.reading() as session:
+            version = rows.version_at(session, relative)
+        state, certified = state_of(inspection), inspection.is_certified
+        if version is None or (version.state, version.certified) == (state, certified):
+            return version
+        with database.writing() as session:
+            version = rows.set_state(session, version, state, certified=certified)
+            details = {"errors": [problem.to_json() for problem in inspection.errors]}
+            happening = Happening(OF_STATE[state], version.name, version.label, details)
+            rows.add_history(session, [happening], iso_time(self._clock()))
+        return version
+
+
+def registry_list(root: Path, spec: ListSpec) -> list[ModelView]:
+    with Registry(root) as registry:
+        return registry.list_models(spec.search)
+
+
+def registry_register(root: Path, spec: RegisterSpec) -> Registered:
+    with Registry(root) as registry:
+        return registry.register(
+            spec.path,
+            spec.name,
+            spec.version,
+            spec.base_model,
+            spec.task,
+            spec.tags,
+            spec.description,
+            spec.model_type,
+            copy=spec.copy_files,
+        )
+
+
+def registry_show(root: Path, spec: ShowSpec) -> ModelDetail:
+    with Registry(root) as registry:
+        return registry.show(spec.name)
+
+
+def registry_validate(root: Path, spec: ValidateSpec) -> ValidationReport:
+    with Registry(root) as registry:
+        return registry.validate(spec.model_path)
+
+
+def registry_rescan(root: Path, spec: RescanSpec) -> RescanReport:
+    with Registry(root) as registry:
+        return registry.rescan()
+
+
+def find_reference(root: Path, value: str) -> Path | None:
+    """The folder behind ``value`` when it names a registered version; ``None`` when it is something else.
+
+    What exists as a path is a path. A plain name that is not registered may be a model's short name or a hub
+    id, so it is ``None`` too; an unknown version of a registered model is an error.
+
+    Raises:
+        UnknownReference: REG-001. VersionFailed: REG-011. MissingFile: FILE-001.
+    """
+    parsed = parse_reference(value)
+    if parsed is None or Path(value).expanduser().exists():
+        return None
+    with Registry(root) as registry:
+        if not registry.has_model(parsed.name):
+            return None
+        return registry.resolve(value)
+
+
+def _choose(wanted: Reference, versions: list[VersionView]) -> VersionView:
+    if wanted.version is None and wanted.alias in (None, LATEST):
+        return versions[0]
+    found = [version for version in versions if version.label == wanted.version]
+    if not found:
+        known = [version.reference for version in versions[:5]] + [f"{wanted.name}@{LATEST}"]
+        raise UnknownReference(reference=str(wanted), known=known)
+    return found[0]
+
+
+def _near(name: str, known: list[str]) -> list[str]:
+    return get_close_matches(name, known, 5, 0.5) or known[:5]
+
+
+def _relative(models: Path, artefact: Artefact) -> str | None:
+    return None if artefact.is_single_file else path_within(models, artefact.path)
+
+
+def _size_on_disk(files: list[Path]) -> int:
+    return sum(path.stat().st_size for path in files if path.exists())

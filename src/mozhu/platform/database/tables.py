@@ -1,0 +1,127 @@
+"""The tables of the catalogue. ``owner`` and ``team`` stand ready for accounts; one machine is ``local``.
+
+Times are UTC ISO 8601 with milliseconds and ``Z``, so that they sort as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+# Raise by one with every change of the tables, together with the step that brings an older file up to it.
+SCHEMA_VERSION = 1
+LOCAL = "local"
+
+_BIG = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, int: _BIG}
+
+
+class SchemaVersion(Table):
+    """One row: which tables this file has, and since when."""
+
+    __tablename__ = "schema_version"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    applied: Mapped[str]
+
+
+class Model(Table):
+    """A named asset. ``updated`` is when its newest version came."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(200), default=LOCAL)
+    team: Mapped[str] = mapped_column(String(200), default=LOCAL)
+    name: Mapped[str] = mapped_column(String(200))
+    created: Mapped[str]
+    updated: Mapped[str]
+    version_count: Mapped[int] = mapped_column(default=0)
+
+    versions: Mapped[list[Version]] = relationship(
+        back_populates="model", order_by="Version.seq", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    __table_args__ = (UniqueConstraint("owner", "name"), Index("ix_models_updated_id", "updated", "id"))
+
+
+class Version(Table):
+    """A registered result. ``path`` is relative to ``5_models`` (POSIX), ``checksum`` that of its manifest.
+
+    ``seq`` counts the versions of a model from 1 in the order of their registration.
+    """
+
+    __tablename__ = "versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    seq: Mapped[int]
+    label: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(String(20))
+    model_type: Mapped[str] = mapped_column(String(20))
+    base_model: Mapped[str]
+    task: Mapped[str]
+    description: Mapped[str]
+    training_dataset: Mapped[str]
+    training_steps: Mapped[int]
+    performance: Mapped[dict[str, Any]]
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    checksum: Mapped[str] = mapped_column(String(80))
+    certified: Mapped[bool]
+    created: Mapped[str]
+    registered: Mapped[str]
+
+    model: Mapped[Model] = relationship(back_populates="versions")
+    tags: Mapped[list[Tag]] = relationship(
+        order_by="Tag.position", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    __table_args__ = (
+        UniqueConstraint("model_id", "seq"),
+        UniqueConstraint("model_id", "label"),
+        Index("ix_versions_checksum", "checksum"),
+        Index("ix_versions_path", "path"),
+        Index("ix_versions_registered_id", "registered", "id"),
+    )
+
+
+class Tag(Table):
+    """One word on one version; the key begins with the word, so that a search by tag reads an index."""
+
+    __tablename__ = "tags"
+
+    tag: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int]
+
+    __table_args__ = (Index("ix_tags_version_id", "version_id"),)
+
+
+class History(Table):
+    """What happened, append-only. Names, not ids: a line outlives the rows that it tells of."""
+
+    __tablename__ = "history"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    time: Mapped[str]
+    what: Mapped[str] = mapped_column(String(60))
+    model: Mapped[str] = mapped_column(String(200), default="")
+    version: Mapped[str] = mapped_column(String(200), default="")
+    details: Mapped[dict[str, Any]]
+
+    __table_args__ = (Index("ix_history_model_version", "model", "version"),)

@@ -1,0 +1,32 @@
+"""What every spec shares: frozen, no unknown fields, one text per field in the catalogue."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _split(value: Any) -> Any:
+    """A comma- or blank-separated string as a list: flags and environment variables give strings."""
+    if isinstance(value, str):
+        return [part for part in value.replace(",", " ").split() if part]
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Spec(BaseModel):
+    """A typed request. ``verb`` names its command; ``config_file`` is the workspace file read as a layer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    verb: ClassVar[str] = ""
+    config_file: ClassVar[str | None] = None
+    has_presets: ClassVar[bool] = False
+    # Fields that do not change what a run makes: they may differ when the same run is started again.
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset()
+    # Where one value is a path that is resolved against the folder the user stands in.
+    path_fields: ClassVar[tuple[str, ...]] = ()

@@ -1,0 +1,50 @@
+"""What may be asked of data: the sample rows, and raw rows made ready for training."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mozhu.specs.base import Share, Spec
+
+
+class SampleSpec(Spec):
+    """The ten built-in rows, written to ``output_dir/sample_data.json``."""
+
+    verb: ClassVar[str] = "data.sample"
+    path_fields: ClassVar[tuple[str, ...]] = ("output_dir",)
+
+    output_dir: str = "data/sample"
+
+
+class PrepareSpec(Spec):
+    """Raw rows as a snapshot: recognised, checked, converted and split.
+
+    ``max_rejected_share`` None: rejected rows are reported only. ``template`` names the format of the extra
+    ``text`` beside ``messages``; training uses ``messages``.
+    """
+
+    verb: ClassVar[str] = "data.prepare"
+    path_fields: ClassVar[tuple[str, ...]] = ("input", "output_dir")
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir"})
+
+    input: str = Field(min_length=1)
+    input_format: Literal["auto", "json", "jsonl", "csv", "text"] = "auto"
+    format_type: Literal["auto", "alpaca", "messages", "sharegpt", "prompt", "text"] = "auto"
+    output_dir: str = "data/finetune"
+    output_name: str = Field(default="train", pattern=r"^\w[\w.\-]*$")
+    text_column: str = Field(default="text", min_length=1)
+    system: str | None = None
+    train_share: float = Field(default=0.8, gt=0, le=1)
+    validation_share: Share = 0.1
+    test_share: Share = 0.1
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    max_rejected_share: float | None = Field(default=None, ge=0, le=1)
+    template: Literal["llama2", "none"] = "llama2"
+
+    @model_validator(mode="after")
+    def _shares_add_to_one(self) -> PrepareSpec:
+        if abs(self.train_share + self.validation_share + self.test_share - 1) > 1e-6:
+            raise ValueError("data.rule.shares_add_to_one")
+        return self

@@ -1,0 +1,57 @@
+"""What may be asked of the registry."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from mozhu.specs.base import Spec, Words
+
+
+class ListSpec(Spec):
+    """Every model; ``search`` is a part of a name, task, tag, base or description."""
+
+    verb: ClassVar[str] = "registry.list"
+
+    search: str | None = None
+
+
+class RegisterSpec(Spec):
+    """A model folder, an adapter, a GGUF file or a run as a new version. What is left out is read from it."""
+
+    verb: ClassVar[str] = "registry.register"
+    path_fields: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = Field(min_length=1)
+    name: str | None = Field(default=None, min_length=1)
+    version: str | None = Field(default=None, min_length=1)
+    base_model: str | None = None
+    task: str | None = None
+    tags: Words = ()
+    description: str | None = None
+    model_type: Literal["lora", "qlora", "full", "multimodal", "pretrained"] | None = None
+    copy_files: bool = False
+
+
+class ShowSpec(Spec):
+    """One model; ``name`` is a registry reference."""
+
+    verb: ClassVar[str] = "registry.show"
+
+    name: str = Field(min_length=1)
+
+
+class ValidateSpec(Spec):
+    """Whether a folder, a file or a registered version is whole."""
+
+    verb: ClassVar[str] = "registry.validate"
+    path_fields: ClassVar[tuple[str, ...]] = ("model_path",)
+
+    model_path: str = Field(min_length=1)
+
+
+class RescanSpec(Spec):
+    """Rows anew from the sidecars."""
+
+    verb: ClassVar[str] = "registry.rescan"

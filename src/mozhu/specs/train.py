@@ -1,0 +1,68 @@
+"""What a training run may be asked for."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mozhu.specs.base import Positive, Share, Spec, Words
+
+TrainType = Literal["lora", "qlora", "full", "multimodal"]
+
+
+class TrainSpec(Spec):
+    """One training run. Defaults are proven ones; ``None`` means that the machine or the model decides.
+
+    ``learning_rate`` None: chosen from the model's width (see ``engine/training/defaults.py``).
+    ``target_modules`` empty: every linear layer of the model's blocks.
+    ``max_length`` in tokens; None is the model's own limit, at most 2,048.
+    """
+
+    verb: ClassVar[str] = "train"
+    config_file: ClassVar[str | None] = "0_train_config.json"
+    has_presets: ClassVar[bool] = True
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir", "threads"})
+    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "val_dataset", "output_dir")
+
+    model: str = Field(min_length=1)
+    dataset: str = Field(min_length=1)
+    val_dataset: str | None = None
+    output_dir: str | None = None
+    run_name: str | None = None
+
+    train_type: TrainType = "lora"
+    engine: str = "hf"
+    num_train_epochs: float = Field(default=3.0, gt=0)
+    max_steps: Positive | None = None
+    batch_size: Positive = 4
+    gradient_accumulation_steps: Positive = 1
+    learning_rate: float | None = Field(default=None, gt=0)
+    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Share = 0.03
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_length: Positive | None = None
+    lora_rank: Positive = 8
+    lora_alpha: Positive = 16
+    lora_dropout: Share = 0.0
+    target_modules: Words = ()
+    quantization: Literal["none", "4bit", "8bit"] = "none"
+    gradient_checkpointing: bool = False
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: Positive | None = None
+
+    text_column: str = "text"
+    system: str | None = None
+    validation_split: Share = 0.1
+    eval_steps: Positive | None = None
+    save_steps: Positive | None = None
+    logging_steps: Positive = 1
+    seed: int = Field(default=42, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _qlora_is_quantised(self) -> TrainSpec:
+        if self.train_type == "full" and self.quantization != "none":
+            raise ValueError("spec.rule.full_is_not_quantised")
+        return self

@@ -1,0 +1,128 @@
+"""Carry out the request of a run folder in this process: the one way every verb's engine is started."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mozhu.kernel import slots
+from mozhu.kernel.errors import InternalError, MozhuError, NotEnoughMemory, RunCancelled
+from mozhu.kernel.files import human_size, write_text
+from mozhu.kernel.machine import describe
+from mozhu.kernel.progress import EventLog
+from mozhu.specs.records.base import validated
+from mozhu.specs.records.result import Outcome, Result
+from mozhu.workspace.runs import RESULT, RunFolder, spec_class
+
+_INCIDENT = "incident.txt"
+
+
+def execute(path: Path) -> Result:
+    """Run the request in ``path`` to its end and leave ``result.json``; a finished run is left as it is.
+
+    SIGINT and SIGTERM ask the engine to stop: it saves what it can, and the run resumes when started again.
+    Never raises for what goes wrong inside the run: the result says it.
+    """
+    run = RunFolder.open(path)
+    with run.locked():
+        done = run.result()
+        if done and done.state == "succeeded":
+            return done
+        (path / RESULT).unlink(missing_ok=True)
+        log = run.open_log()
+        started, cpu = time.monotonic(), time.process_time()
+        try:
+            with _stoppable():
+                result = _carry_out(run, log)
+        finally:
+            log.close()
+        result.seconds = round(time.monotonic() - started, 3)
+        result.cpu_seconds = round(time.process_time() - cpu + _children_cpu_seconds(), 3)
+        result.write(path / RESULT)
+        _write_report(path, run.request().verb)
+        return result
+
+
+def _carry_out(run: RunFolder, log: EventLog) -> Result:
+    request = run.request()
+    first = not run.events()
+    log.emit("start" if first else "resumed", verb=request.verb, run=request.run, pid=os.getpid())
+    try:
+        spec = validated(spec_class(request.verb), request.fields, str(run.path / "spec.json"))
+        engine = slots.load("mozhu.verbs", request.verb)
+        outcome: Outcome = engine(spec, run.path, log.emit)
+    except KeyboardInterrupt:
+        log.emit("cancelled")
+        return Result(state="cancelled", error=RunCancelled(path=str(run.path)).to_json())
+    except MozhuError as error:
+        return _failed(error, log)
+    except MemoryError:
+        return _failed(_out_of_memory(), log)
+    except Exception as error:
+        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+            return _failed(_out_of_memory(), log)
+        write_text(run.path / _INCIDENT, traceback.format_exc())
+        logging.getLogger("mozhu").exception("run failed")
+        return _failed(InternalError(incident=str(run.path / _INCIDENT), reason=_one_line(error)), log)
+    log.emit("done", metrics={name: metric.value for name, metric in outcome.metrics.items()})
+    return Result(
+        state="succeeded", artefacts=outcome.artefacts, metrics=outcome.metrics, details=outcome.details
+    )
+
+
+def _write_report(path: Path, verb: str) -> None:
+    """The page of a finished run, where its verb has one; it is made of the records, so it may fail on its own."""
+    if verb not in slots.names("mozhu.reports"):
+        return
+    try:
+        slots.load("mozhu.reports", verb)(path)
+    except Exception:
+        logging.getLogger("mozhu").exception("report failed")
+
+
+def _failed(error: MozhuError, log: EventLog) -> Result:
+    details: dict[str, Any] = {**error.to_json(), "exit_code": error.exit_code}
+    log.emit("failed", level="error", code=error.code, params=details["params"], message=error.what)
+    return Result(state="failed", error=details)
+
+
+def _out_of_memory() -> NotEnoughMemory:
+    machine = describe()
+    return NotEnoughMemory(free=human_size(machine.memory_free_bytes), total=human_size(machine.memory_bytes))
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _children_cpu_seconds() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that a supervisor's stop is as gentle as a person's."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    old = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            old[number] = signal.signal(number, interrupt)
+        except ValueError:  # not the main thread (a test, a notebook): keep what is there
+            pass
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

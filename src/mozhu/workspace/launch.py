@@ -1,0 +1,138 @@
+"""Start a run in a process of its own and follow its events; the engine never runs in the caller's process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mozhu.kernel.errors import MozhuError, RunDied
+from mozhu.kernel.files import writing
+from mozhu.kernel.progress import EventTail
+from mozhu.kernel.texts import language
+from mozhu.specs.records.result import Result
+from mozhu.workspace.runs import EVENTS, RunFolder
+
+OUTPUT = "process.log"
+_POLL_S = 0.1
+_GRACE_S = 60.0
+
+
+class RunProcess:
+    """``mozhu run FOLDER`` as a child. What its libraries print goes to ``process.log`` of the run folder."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self._tail = EventTail(run.path / EVENTS)
+        self._tail.skip_to_end()
+        with writing(run.path / OUTPUT), open(run.path / OUTPUT, "ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mozhu", "run", str(run.path), "--quiet", "--lang", language()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches us first, and we pass it on once
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events as they come, until the process has ended and its last event was given."""
+        while True:
+            ended = self._process.poll() is not None
+            yield from self._tail.read()
+            if ended:
+                return
+            time.sleep(_POLL_S)
+
+    def stop(self) -> None:
+        """Ask the run to save and stop; it is killed when it has not done so within a minute."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def result(self) -> Result:
+        """How it ended.
+
+        Raises:
+            RunDied: RUN-005, the process ended without leaving a result.
+        """
+        code = self._process.wait()
+        result = self.run.result()
+        if result is None:
+            raise RunDied(
+                path=str(self.run.path), status=code, log=str(self.run.path / OUTPUT), tail=self.last_output()
+            )
+        return result
+
+    def last_output(self, lines: int = 3) -> str:
+        content = (self.run.path / OUTPUT).read_text(encoding="utf-8", errors="replace")
+        return "\n".join(content.splitlines()[-lines:])
+
+
+class RunFailed(MozhuError):
+    """A run's own error, raised again in the process that started it, with the run's words."""
+
+    def __init__(self, details: dict[str, Any]) -> None:
+        self._details = details  # read by `code`, which the base class asks for
+        super().__init__(**details.get("params", {}))
+
+    @property
+    def code(self) -> str:  # type: ignore[override]
+        return str(self._details.get("code", "BUG-001"))
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        return int(self._details.get("exit_code", 70))
+
+    def _text(self, part: str) -> str:
+        return str(self._details.get({"what": "message"}.get(part, part), ""))
+
+
+def run_to_end(run: RunFolder, on_event: Callable[[dict[str, Any]], None]) -> Result:
+    """Run ``run`` in a process of its own and hand over its events; Ctrl-C stops it gently and it resumes later."""
+    process = RunProcess(run)
+    try:
+        for event in process.events():
+            on_event(event)
+    except KeyboardInterrupt:
+        process.stop()
+        for event in process.events():
+            on_event(event)
+    return process.result()
+
+
+def raise_failure(result: Result) -> None:
+    """Raise the run's own error when it did not succeed."""
+    if result.state != "succeeded" and result.error is not None:
+        raise RunFailed(result.error)
+
+
+def stop_run(folder: Path) -> bool:
+    """Ask the process that holds ``folder`` to stop; false when none does."""
+    run = RunFolder.open(folder)
+    if not run.is_locked():
+        return False
+    pids = [
+        event["pid"] for event in run.events() if event["kind"] in {"start", "resumed"} and "pid" in event
+    ]
+    if not pids:
+        return False
+    os.kill(pids[-1], signal.SIGINT)
+    return True

@@ -1,0 +1,48 @@
+"""Paths of a request made absolute, so that a run can be repeated from any folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from mozhu.kernel.paths import Workspace, finetuned_name
+from mozhu.kernel.progress import utc_now
+from mozhu.specs.base import Spec
+from mozhu.specs.train import TrainSpec
+
+S = TypeVar("S", bound=Spec)
+# Names that are always there; a folder of the same name is meant only when written with a slash.
+RESERVED = frozenset({"starter", "sample"})
+_WRITTEN = frozenset({"output_dir", "output", "output_path", "merge_output"})
+
+
+def with_absolute_paths(spec: S, folder: Path | None = None) -> S:
+    """``spec`` with every path field that names something here (or will be written) as an absolute path."""
+    here = folder or Path.cwd()
+    changed: dict[str, str] = {}
+    for name in spec.path_fields:
+        value = getattr(spec, name, None)
+        if not isinstance(value, str) or value in RESERVED:
+            continue
+        path = here / Path(value).expanduser()
+        if name in _WRITTEN or path.exists():
+            changed[name] = str(path)
+    return spec.model_copy(update=changed)
+
+
+def training_folder(spec: TrainSpec, workspace: Workspace) -> Path:
+    """The run folder: ``output_dir``, else ``6_output/`` + the run's name or seed 000's naming rule."""
+    if spec.output_dir:
+        return Path(spec.output_dir)
+    name = spec.run_name or finetuned_name(spec.model, spec.dataset, spec.train_type, utc_now())
+    return workspace.output / name
+
+
+def fresh_run_folder(spec: Spec, workspace: Workspace) -> Path:
+    """A run folder that does not exist yet: ``6_output/<verb>-<date>-<time>``."""
+    stem = f"{spec.verb.replace('.', '-')}-{utc_now():%Y%m%d-%H%M%S}"
+    folder, number = workspace.output / stem, 1
+    while folder.exists():
+        number += 1
+        folder = workspace.output / f"{stem}-{number}"
+    return folder

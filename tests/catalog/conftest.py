@@ -1,0 +1,40 @@
+"""A workspace and its registry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mozhu.platform.catalog.service import Registry
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    root = tmp_path / "workspace"
+    (root / "0_configs").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture
+def registry(workspace: Path):  # type: ignore[no-untyped-def]
+    with Registry(workspace) as opened:
+        yield opened
+
+
+@pytest.fixture
+def files_of() -> Callable[[Path], dict[str, bytes]]:
+    """The content of every file below a folder, to see that nothing changed."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    return read

@@ -1,0 +1,96 @@
+"""Small real artefacts, written byte by byte: a model, an adapter, a GGUF file and a run."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from mozhu.specs.records.certificate import Certificate, Check
+from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.records.result import Artefact, Metric, Result
+from mozhu.specs.records.run import RunInput, RunSpec
+
+
+def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]], seed: int = 0) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for number, (name, shape) in enumerate(shapes.items()):
+        count = 1
+        for length in shape:
+            count *= length
+        values = [((seed * 31 + number * 7 + index) % 97) / 97 for index in range(count)]
+        content = struct.pack(f"<{count}f", *values)
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(shape),
+            "data_offsets": [len(data), len(data) + len(content)],
+        }
+        data += content
+    head = json.dumps(header).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def write_model(folder: Path, seed: int = 0, model_type: str = "qwen2") -> Path:
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", {"model_type": model_type, "architectures": ["Any"], "hidden_size": 8})
+    write_json(folder / "tokenizer.json", {"version": "1.0"})
+    write_json(folder / "tokenizer_config.json", {"chat_template": "{{ messages }}"})
+    write_safetensors(folder / "model.safetensors", {"embed.weight": (16, 8), "norm.weight": (8,)}, seed)
+    return folder
+
+
+def write_adapter(folder: Path, seed: int = 0, rank: int = 4) -> Path:
+    folder.mkdir(parents=True)
+    settings = {"peft_type": "LORA", "r": rank, "lora_alpha": 8, "base_model_name_or_path": "starter"}
+    write_json(folder / "adapter_config.json", settings)
+    write_json(folder / "base.json", {"ref": "starter", "fingerprint": "sha256:" + "0" * 64})
+    names = {"base.q_proj.lora_A.weight": (rank, 8), "base.q_proj.lora_B.weight": (8, rank)}
+    write_safetensors(folder / "adapter_model.safetensors", names, seed)
+    return folder
+
+
+def certify(folder: Path, *, ok: bool = True) -> None:
+    check = Check(name="adapter_effect", value=1.4 if ok else 0.0, limit=0.001, ok=ok)
+    Certificate(kind="adapter", checks=[check], passed=ok).write(folder / "certificate.json")
+    make_manifest(folder).write(folder / "manifest.json")
+
+
+def write_run(folder: Path, seed: int = 0, *, state: str = "succeeded", ok: bool = True) -> Path:
+    write_adapter(folder / "lora_adapter", seed)
+    certify(folder / "lora_adapter", ok=ok)
+    RunSpec(
+        verb="train",
+        run="starter-medical-lora-20261121",
+        created="2026-11-21T08:00:00.120Z",
+        fields={"model": "starter", "dataset": "medical_qa", "train_type": "lora"},
+        origins={},
+        inputs=[RunInput(role="base", ref="starter:v1"), RunInput(role="data", ref="medical_qa:v3")],
+    ).write(folder / "spec.json")
+    Result(
+        state=state,  # type: ignore[arg-type]
+        artefacts=[Artefact(kind="adapter", path="lora_adapter")],
+        metrics={"perplexity": Metric(value=8.31, n=100), "bleu": Metric(value=float("nan"))},
+    ).write(folder / "result.json")
+    lines = [{"kind": "step", "step": step, "loss": 2.0} for step in (1, 2, 40)]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def write_gguf(path: Path, architecture: str = "llama", seed: int = 0) -> Path:
+    def string(value: str) -> bytes:
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+
+    content = b"GGUF" + struct.pack("<IQQ", 3, 1, 2)
+    content += string("general.architecture") + struct.pack("<I", 8) + string(architecture)
+    content += string("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + string("a") + string("b")
+    content += string("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, 4, 8, 0)
+    content += b"\0" * (-len(content) % 32) + bytes((seed + index) % 256 for index in range(34 * 4))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path

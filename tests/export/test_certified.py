@@ -1,0 +1,36 @@
+"""With the built-in certifiers in place: what is written is proven, what cannot be proven is not written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mozhu.engine.scoring.certificates_gguf")
+
+from mozhu.engine.export.convert import run_convert
+from mozhu.engine.export.merge import run_merge
+from mozhu.specs.export import ConvertSpec, MergeSpec
+from mozhu.specs.records.certificate import Certificate
+from mozhu.specs.records.manifest import Manifest, manifest_problems
+from mozhu.testing.tiny_adapters import make_tiny_adapter
+from mozhu.testing.tiny_models import make_tiny_model
+
+
+def quiet(*_: object, **__: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_a_merge_and_its_gguf_come_with_certificates_that_pass(family, certified, tmp_path):
+    base = Path(make_tiny_model(tmp_path / "base", family))
+    adapter = Path(make_tiny_adapter(tmp_path / "adapter", base))
+    merged = tmp_path / "merged_model"
+    spec = MergeSpec(base_model=str(base), adapter=str(adapter), output_path=str(merged))
+    outcome = run_merge(spec, tmp_path, quiet)
+    assert Certificate.read(tmp_path / outcome.artefacts[0].certificate).passed
+    assert manifest_problems(merged, Manifest.read(merged / "manifest.json")) == []
+    for quantization in ("F32", "Q8_0"):
+        made = run_convert(ConvertSpec(model=str(merged), quantization=quantization), tmp_path, quiet)
+        certificate = Certificate.read(tmp_path / made.artefacts[0].certificate)
+        assert certificate.passed and certificate.kind == "gguf"

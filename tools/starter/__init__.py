@@ -1,0 +1,1 @@
+"""Parts of the starter model's maker (see ``tools/make_starter.py``)."""
