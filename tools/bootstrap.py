@@ -17,6 +17,7 @@ import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -37,14 +38,14 @@ def main() -> int:
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = venv / STAMP
     wanted = fingerprint()
-    known = read_stamp(stamp)
-    if python.exists() and known.get("inputs") == wanted and set(extras) <= set(known.get("extras", [])):
+    inputs, installed = read_stamp(stamp)
+    if python.exists() and inputs == wanted and set(extras) <= set(installed):
         return 0
     started = time.monotonic()
     if not python.exists():
         say(f"建立环境 {venv} · making the environment {venv}")
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    extras = sorted({*extras, *known.get("extras", [])})
+    extras = sorted({*extras, *installed})
     torch = torch_arguments(python) if NEEDS_TORCH & set(extras) else []
     if torch:
         pip(python, "install", *torch)
@@ -74,12 +75,13 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def read_stamp(stamp: Path) -> dict[str, list[str]]:
+def read_stamp(stamp: Path) -> tuple[str, list[str]]:
+    """What the environment was made of and which extras it holds; nothing when it was not finished."""
     try:
-        found: dict[str, list[str]] = json.loads(stamp.read_text(encoding="utf-8"))
-        return found
-    except (OSError, ValueError):
-        return {}
+        found = json.loads(stamp.read_text(encoding="utf-8"))
+        return str(found["inputs"]), list(found["extras"])
+    except (OSError, ValueError, KeyError):
+        return "", []
 
 
 def torch_arguments(python: Path) -> list[str]:
@@ -112,7 +114,7 @@ def tell_download(python: Path, target: str) -> None:
         )
 
 
-def dry_run(python: Path, targets: list[str]) -> list[dict]:  # type: ignore[type-arg]
+def dry_run(python: Path, targets: list[str]) -> list[dict[str, Any]]:
     """The packages pip would install, without installing them; empty when it cannot tell."""
     command = [
         str(python),
@@ -130,7 +132,7 @@ def dry_run(python: Path, targets: list[str]) -> list[dict]:  # type: ignore[typ
     start = answer.stdout.find("{")
     if answer.returncode or start < 0:
         return []
-    report: list[dict] = json.loads(answer.stdout[start:])["install"]  # type: ignore[type-arg]
+    report: list[dict[str, Any]] = json.loads(answer.stdout[start:])["install"]
     return report
 
 

@@ -1,4 +1,4 @@
-"""Write what is generated (thin scripts, JSON schemas, reference pages), or check that it is current (--check)."""
+"""Write what is generated (thin scripts, schemas, reference pages), or check that it is current (--check)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference pages of 7_docs: every command with its flags, every error with its words, in both languages."""
+"""The reference pages of 7_docs: every command with its flags, every error with its words."""
 
 from __future__ import annotations
 

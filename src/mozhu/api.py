@@ -48,7 +48,7 @@ class Run:
         return {name: metric.value for name, metric in self.result.metrics.items()}
 
     def events(self) -> list[dict[str, Any]]:
-        """Every event of the run, for curves: ``[event["loss"] for event in run.events() if event["kind"] == "step"]``."""
+        """Every event of the run; the loss curve is ``loss`` of the events whose ``kind`` is ``step``."""
         return RunFolder(self.folder).events()
 
 

@@ -22,9 +22,9 @@ def no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """``base``, ``run`` (with ``lora_adapter/``) and ``rows``, a file of six conversations."""
+    """``base``, ``run`` (with ``lora_adapter/``) and ``rows``, a file of twelve conversations."""
     root = tmp_path_factory.mktemp("evaluation")
     base = make_tiny_model(root / "base", template="chatml")
     make_tiny_adapter(root / "run" / "lora_adapter", base, record=True)
-    write_jsonl(root / "rows.jsonl", tiny_rows(6))
+    write_jsonl(root / "rows.jsonl", tiny_rows(12))
     return SimpleNamespace(base=base, run=root / "run", rows=root / "rows.jsonl")

@@ -51,7 +51,7 @@ def test_the_table_has_one_line_a_test_row_and_opens_in_excel(done: SimpleNamesp
     assert done.table.read_bytes().startswith(b"\xef\xbb\xbf")
     with open(done.table, encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
-    rows = tiny_rows(6)
+    rows = tiny_rows(12)
     assert [line["row_id"] for line in lines] == [row["row_id"] for row in rows]
     for line, row in zip(lines, rows, strict=True):
         assert line["reference"] == row["messages"][-1]["content"]
@@ -132,6 +132,7 @@ def test_a_full_model_is_compared_with_the_base_that_is_named(made: SimpleNamesp
         max_rows=3,
     )
     assert outcome.metrics["perplexity"].n == 3
+    assert outcome.metrics["perplexity"].verdict == "few"
     assert outcome.metrics["perplexity"].base["value"] != outcome.metrics["perplexity"].value
 
 

@@ -28,12 +28,12 @@ def here(tmp_path, monkeypatch):
 
 
 def test_the_file_lies_over_the_defaults_and_both_stay_as_they_are():
-    defaults = {"train": {"lr": 1, "epochs": 3}, "port": 8000}
+    defaults = {"train": {"lr": 1, "epochs": 3}, "paths": {"in": ["a"]}}
     ConfigLoader().save_config(VALUES, "config.json")
     config = ConfigLoader().load_config("config.json", defaults=defaults)
-    assert config == {**VALUES, "train": {"lr": 0.001, "layers": [1, 2], "epochs": 3}, "port": 8000}
-    config["train"]["layers"].append(3)
-    assert defaults == {"train": {"lr": 1, "epochs": 3}, "port": 8000} and VALUES["train"]["layers"] == [1, 2]
+    assert config == {**VALUES, "train": {"lr": 0.001, "layers": [1, 2], "epochs": 3}, "paths": {"in": ["a"]}}
+    config["paths"]["in"].append("b")
+    assert defaults == {"train": {"lr": 1, "epochs": 3}, "paths": {"in": ["a"]}}
 
 
 def test_merging_replaces_lists_and_tables_by_plain_values():

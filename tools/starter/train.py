@@ -213,7 +213,7 @@ def train(
         inputs, labels = next(source)
         for group in optimizer.param_groups:
             group["lr"] = rate(step, plan)
-        loss = loss_of(model, inputs, labels)
+        loss: Any = loss_of(model, inputs, labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -39,7 +39,8 @@ class Call:
 class Command:
     """``name`` as in ``VERBS``; ``spec`` gives its flags; ``act`` does it and returns the exit code.
 
-    ``switches`` are further flags without a value; ``words`` how many plain words it takes at most.
+    ``switches`` are further flags without a value; ``words`` how many plain words it takes at most, of which the first
+    is the value of the field ``first_word``, where that is named.
     """
 
     name: str
@@ -48,12 +49,15 @@ class Command:
     switches: tuple[str, ...] = ()
     words: int = 0
     usage: str = ""
+    first_word: str = ""
 
     def run(self, arguments: Sequence[str]) -> int:
         parsed = parse_flags(self.name, self.spec, self.switches, self.words, arguments)
         if parsed.help:
             print(command_help(self.name, self.spec, self.switches, self.usage))
             return 0
+        if self.first_word and parsed.words:
+            parsed.values.setdefault(self.first_word, parsed.words[0])
         workspace = find_workspace()
         resolved: Resolved[Any] | None = None
         if self.spec is not None:

@@ -13,7 +13,10 @@ from mozhu.specs.data import SampleSpec
 
 def act(call: Call) -> int:
     path: Path = slots.load("mozhu.rooms", "write_sample")(Path(call.spec.output_dir))
-    command = f"mozhu data prepare --input {shown(path)} --format_type alpaca --output_dir data/finetune --output_name train"
+    command = (
+        f"mozhu data prepare --input {shown(path)} --format_type alpaca"
+        " --output_dir data/finetune --output_name train"
+    )
     call.output.data(
         {"path": str(path), "rows": 10}, text("cli.sample_written", path=shown(path), command=command)
     )

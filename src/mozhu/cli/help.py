@@ -21,7 +21,7 @@ def command_help(name: str, spec: type[Spec] | None, switches: Sequence[str], us
     ]
     if has_text(f"{page}.examples"):
         lines += ["", f"{text('cli.examples')}:", *_indented(text(f"{page}.examples"))]
-    if spec is not None:
+    if spec is not None and fields_of(spec):
         lines += [
             "",
             f"{text('cli.fields')}:",

@@ -86,7 +86,7 @@ def _questions(spec: InferSpec) -> list[dict[str, Any]]:
 
 
 def _row(line: str) -> dict[str, Any]:
-    """A line as a conversation: JSON with ``messages``, ``question``, ``prompt`` or ``instruction``, else plain text."""
+    """A line as a conversation: JSON with ``messages``, ``question``, ``prompt`` or ``instruction``, else text."""
     try:
         value = json.loads(line)
     except ValueError:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MozhuError as error:
         if debug:
             raise
-        return _failures().show_error(error, as_json="--json" in words)
+        return int(_failures().show_error(error, as_json="--json" in words))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `mozhu … | head`
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        return _failures().show_bug(error, words, as_json="--json" in words)
+        return int(_failures().show_bug(error, words, as_json="--json" in words))
 
 
 def find_verb(words: Sequence[str]) -> tuple[str, list[str]]:

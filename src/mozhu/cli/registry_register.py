@@ -28,4 +28,4 @@ def act(call: Call) -> int:
     return 0
 
 
-COMMAND = Command("registry register", act, RegisterSpec)
+COMMAND = Command("registry register", act, RegisterSpec, words=1, first_word="path", usage="FOLDER")

@@ -53,4 +53,4 @@ def _facts(version: VersionView) -> list[str]:
     ]
 
 
-COMMAND = Command("registry show", act, ShowSpec)
+COMMAND = Command("registry show", act, ShowSpec, words=1, first_word="name", usage="NAME")

@@ -35,4 +35,4 @@ def act(call: Call) -> int:
     return report.exit_code
 
 
-COMMAND = Command("registry validate", act, ValidateSpec)
+COMMAND = Command("registry validate", act, ValidateSpec, words=1, first_word="model_path", usage="FOLDER")

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             os.chmod(temporary, 0o644 & ~_umask())
             os.replace(temporary, target)
         except BaseException:
-            with _ignored(OSError):
+            with suppress(OSError):
                 os.unlink(temporary)
             raise
 
@@ -107,7 +107,7 @@ def replacing(path: str | Path) -> Iterator[Any]:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
         except BaseException:
-            with _ignored(OSError):
+            with suppress(OSError):
                 temporary.unlink()
             raise
 
@@ -203,7 +203,7 @@ def free_bytes(path: str | Path) -> int:
     """Free bytes on the file system that would hold ``path``; 0 where the system does not say."""
     for place in [Path(path), *Path(path).absolute().parents]:
         if place.exists():
-            with _ignored(OSError):
+            with suppress(OSError):
                 return shutil.disk_usage(place).free
             return 0
     return 0
@@ -217,14 +217,6 @@ def human_size(size_bytes: float) -> str:
             return f"{value:.0f}{unit}" if unit == "B" else f"{value:.1f}{unit}"
         value /= 1024
     return f"{value:.1f}TB"
-
-
-@contextmanager
-def _ignored(*kinds: type[BaseException]) -> Iterator[None]:
-    try:
-        yield
-    except kinds:
-        pass
 
 
 def _umask() -> int:

@@ -11,9 +11,6 @@ from typing import Any
 
 from mozhu.kernel.files import finite, make_folder, reading, writing
 
-EVENT_KINDS = (
-    "start step eval sample log checkpoint finding resumed done failed cancelled"  # records.md
-).split()
 Emit = Callable[..., None]
 
 
@@ -49,7 +46,7 @@ class EventLog:
         self._clock = clock
         make_folder(path.parent)
         with writing(path):
-            self._file = open(path, "ab")
+            self._file = open(path, "ab")  # noqa: SIM115 (closed by close())
         self.repaired = _cut_torn_line(path)
         self._next = _last_seq(path) + 1
 

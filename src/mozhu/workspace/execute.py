@@ -8,7 +8,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -117,10 +117,8 @@ def _stoppable() -> Iterator[None]:
 
     old = {}
     for number in (signal.SIGTERM, signal.SIGINT):
-        try:
+        with suppress(ValueError):  # not the main thread (a test, a notebook): keep what is there
             old[number] = signal.signal(number, interrupt)
-        except ValueError:  # not the main thread (a test, a notebook): keep what is there
-            pass
     try:
         yield
     finally:

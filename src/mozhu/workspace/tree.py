@@ -48,7 +48,7 @@ def lay_out(root: Path) -> LaidOut:
             written.append(name)
         elif target.read_bytes() != content:
             kept.append(name)
-    return LaidOut(root, tuple([*written, *make_runtime_folders(Workspace(root))]), tuple(kept))
+    return LaidOut(root, (*written, *make_runtime_folders(Workspace(root))), tuple(kept))
 
 
 def make_runtime_folders(workspace: Workspace) -> list[str]:

@@ -9,7 +9,9 @@ from mozhu.engine.evaluation.score import Scored
 from mozhu.engine.scoring.intervals import Interval, bootstrap_difference
 from mozhu.specs.records.result import Metric
 
-Verdict = Literal["better", "worse", "none"]
+Verdict = Literal["better", "worse", "none", "few"]
+# Resampling fewer rows than this says nothing about other rows.
+LEAST_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _compared(name: str, tuned: Scored, base: Scored | None, seed: int, same_tok
         return Compared(plain.name, plain.better, plain.signature, plain.rows, own, beside)
     gap = bootstrap_difference(scores.all_parts(), other.all_parts(), scores.combine, seed=seed)
     difference = _number(own.value - beside.value, gap)
-    verdict = _verdict(gap, tuned.better[name])
+    verdict = _verdict(gap, tuned.better[name]) if plain.rows >= LEAST_ROWS else "few"
     return Compared(plain.name, plain.better, plain.signature, plain.rows, own, beside, difference, verdict)
 
 

@@ -37,7 +37,7 @@ from mozhu.specs.records.certificate import Certificate
 
 _MOST_SAMPLES = 12
 _FIRST = ("perplexity", "rougeL", "exact_match")
-_VERDICT_KIND = {"better": "good", "worse": "bad", "none": "plain"}
+_VERDICT_KIND = {"better": "good", "worse": "bad", "none": "plain", "few": "plain"}
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,6 @@ def _samples(report: Report) -> Section:
 def _sample(row: dict[str, Any]) -> Sample:
     answers: list[tuple[str, str, str, bool]] = []
     if row["base_answer"] is not None:
-        answers.append(("base", text("report.sample.base"), row["base_answer"], False))
+        answers.append(("base", text("report.sample.base"), row["base_answer"], row["base_stopped"] is False))
     answers.append(("tuned", text("report.sample.tuned"), row["answer"], row["stopped"] is False))
     return Sample(row["prompt"], row["reference"], answers)

@@ -59,6 +59,7 @@ def _texts(number: int, row: dict[str, Any], tuned: Scored, base: Scored | None)
         "answer": answer.text if answer else None,
         "base_answer": beside.text if beside else None,
         "stopped": answer.stopped if answer else None,
+        "base_stopped": beside.stopped if beside else None,
     }
 
 

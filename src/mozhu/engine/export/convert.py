@@ -175,10 +175,11 @@ def _record(plan: GgufPlan, narrowed: dict[str, object]) -> dict[str, Any]:
     """What was made of what; its presence also marks the folder as one that a later conversion may
     replace.
     """
+    manifest = plan.model.path / "manifest.json"
     return {
         "schema": 1,
         "model": plan.model.path.name,
-        "shards": {path.name: sha256_file(path) for path in plan.model.shards},
+        "manifest": read_json(manifest).get("sha256") if manifest.is_file() else None,
         "quantization": plan.quantization,
         "types": mix_of(plan.tensors),
         "narrowed": narrowed,

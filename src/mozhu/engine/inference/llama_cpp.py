@@ -20,6 +20,7 @@ import numpy as np
 import xllamacpp
 
 from mozhu.kernel.errors import LlamaCppRefused, MissingFile
+from mozhu.kernel.machine import free_core_count
 
 _DEFAULTS = (512, 2048, 512, 1)  # n_ctx, n_batch, n_ubatch, n_seq_max
 _HALF = 1  # GGML_TYPE_F16, the default type of the key and value cache
@@ -104,15 +105,6 @@ def library() -> ctypes.CDLL:
     return lib
 
 
-def free_cores() -> int:
-    """Cores that nobody else uses now, at least one: llama.cpp's threads wait for each other, so one that
-    has to share its core slows down all (measured: 2 threads on 2 busy cores are 5 times slower than 1).
-    """
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, min(count, round(count - load)))
-
-
 def _make_exact(block: _Block) -> None:
     """A float32 cache and plain attention, so that a comparison measures the weights.
 
@@ -160,7 +152,8 @@ class LlamaCpp:
         if not self._context:
             self.close()
             raise LlamaCppRefused(path=str(path), reason=" ".join(_said[-3:]) or "-")
-        count = threads or free_cores()
+        # llama.cpp's threads wait for each other: 2 on 2 busy cores are 5 times slower than 1.
+        count = threads or free_core_count()
         self._lib.llama_set_n_threads(self._context, count, count)
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         self.vocab_size: int = self._lib.llama_vocab_n_tokens(self._vocab)

@@ -178,7 +178,7 @@ def _base_checks(adapter: Path, base_print: dict[str, str]) -> list[Check]:
     if record is None or not record.fingerprint:
         return []
     parts = differing_parts(record.fingerprint, base_print)
-    return [Check(name="base_fingerprint", value=", ".join(parts), limit="", ok=not parts)]
+    return [Check(name="base_fingerprint", value=not parts, limit=True, ok=not parts, differing=parts)]
 
 
 def merge_checks(adapted: Adapted | None, merged: list[torch.Tensor], *, half: bool) -> list[Check]:

@@ -17,7 +17,7 @@ class StopFlag:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        old: dict[int, Any] = {}
+        old: dict[signal.Signals, Any] = {}
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 old[number] = signal.signal(number, self._take)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -12,6 +11,7 @@ import gguf
 import numpy as np
 
 from mozhu.engine.inference.llama_cpp import library
+from mozhu.kernel.machine import core_count
 
 Type = gguf.GGMLQuantizationType
 _BLOCK_VALUES = 4 << 20  # of float32 in flight a thread: 16 MiB
@@ -34,10 +34,6 @@ def _quantize_chunk() -> Any:
     return function
 
 
-def threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def as_float32(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """float32 of float16, float64 or (``uint16``) bfloat16 values."""
     if values.dtype == np.uint16:
@@ -54,7 +50,7 @@ def encoded(values: np.ndarray[Any, Any], kind: Type) -> np.ndarray[Any, Any]:
     rows, length = values.shape
     block, size = gguf.GGML_QUANT_SIZES[kind]
     out = np.empty((rows, length // block * size), dtype=np.uint8)
-    share = -(-rows // threads()) if values.size >= _SHARED_VALUES else rows
+    share = -(-rows // core_count()) if values.size >= _SHARED_VALUES else rows
     step = max(1, min(share, _BLOCK_VALUES // max(1, length)))
 
     def one(start: int) -> None:
@@ -69,6 +65,6 @@ def encoded(values: np.ndarray[Any, Any], kind: Type) -> np.ndarray[Any, Any]:
     if len(starts) == 1:
         one(0)
     else:
-        with ThreadPoolExecutor(threads()) as pool:
+        with ThreadPoolExecutor(core_count()) as pool:
             list(pool.map(one, starts))
     return out

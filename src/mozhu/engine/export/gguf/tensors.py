@@ -19,6 +19,8 @@ from mozhu.kernel.texts import text
 
 Type = gguf.GGMLQuantizationType
 _HEAD = "lm_head.weight"
+_BLOCK_VALUES = 4 << 20
+_LARGEST_HALF = 65504.0
 _IGNORED = ("rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
 _SAME = {Type.F32: "F32", Type.F16: "F16", Type.BF16: "BF16"}
 
@@ -90,10 +92,8 @@ def tensor_bytes(checkpoint: Checkpoint, plan: Planned, folder: Path) -> np.ndar
         values = as_float32(values) + np.float32(1)
     if values.dtype == np.dtype(NUMPY_KINDS.get(_SAME.get(plan.kind, ""), "O")):
         return np.ascontiguousarray(values)
-    if plan.kind is Type.F32:
-        return as_float32(values)
-    if plan.kind is Type.F16:
-        return _half(values, plan, folder)
+    if plan.kind in (Type.F32, Type.F16):
+        return _converted(values, plan, folder)
     return encoded(values.reshape(-1, values.shape[-1]), plan.kind)
 
 
@@ -141,15 +141,18 @@ _PARTS = (
 )
 
 
-def _half(values: np.ndarray[Any, Any], plan: Planned, folder: Path) -> np.ndarray[Any, Any]:
-    with np.errstate(over="ignore"):
-        half = as_float32(values).astype(np.float16)
-    if not np.isfinite(half).all() and np.isfinite(as_float32(values)).all():
-        largest = float(np.abs(as_float32(values)).max())
-        raise UnsupportedModelSetting(
-            path=str(folder),
-            setting=str(plan.source),
-            value=largest,
-            expected_value="|x| < 65504 (F16); BF16, Q8_0",
-        )
-    return half
+def _converted(values: np.ndarray[Any, Any], plan: Planned, folder: Path) -> np.ndarray[Any, Any]:
+    """``values`` as float32 or float16, through float32 in blocks of rows."""
+    out = np.empty(values.shape, dtype=np.float16 if plan.kind is Type.F16 else np.float32)
+    step = max(1, _BLOCK_VALUES // max(1, values.size // max(1, len(values))))
+    for start in range(0, len(values), step):
+        block = as_float32(values[start : start + step])
+        if plan.kind is Type.F16 and (largest := float(np.abs(block).max(initial=0.0))) > _LARGEST_HALF:
+            raise UnsupportedModelSetting(
+                path=str(folder),
+                setting=str(plan.source),
+                value=largest,
+                expected_value=text("export.expected.half"),
+            )
+        out[start : start + step] = block
+    return out

@@ -57,6 +57,12 @@ def write_training_report(folder: Path) -> Path:
     return write_report(folder / "report.html", _heading(spec, events, result), sections)
 
 
+def short_name(ref: object) -> str:
+    """The last part of a path; anything else as it is (hub ids are references, not paths)."""
+    shown = str(ref or "")
+    return Path(shown).name if Path(shown).is_absolute() else shown
+
+
 def duration(seconds: float) -> str:
     """``1h 04m``, ``3m 12s`` or ``8.4s``."""
     if seconds < 60:
@@ -73,8 +79,8 @@ def _heading(spec: RunSpec, events: list[dict[str, Any]], result: Result | None)
     if method in ("lora", "qlora"):
         method = f"{method} r={fields.get('lora_rank')} α={fields.get('lora_alpha')}"
     lines = [
-        (text("report.fact.base"), str(fields.get("model", ""))),
-        (text("report.fact.data"), str(fields.get("dataset", ""))),
+        (text("report.fact.base"), short_name(fields.get("model"))),
+        (text("report.fact.data"), short_name(fields.get("dataset"))),
         (text("report.fact.method"), method),
         (text("report.fact.made"), spec.created),
     ]

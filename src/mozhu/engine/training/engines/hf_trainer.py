@@ -108,7 +108,7 @@ class EventTrainer(Trainer):
             train_dataset=_Rows(train_examples),
             eval_dataset=_Rows(validation) if validation else None,
             data_collator=_Collator(pad_id),
-            callbacks=callbacks,
+            callbacks=list(callbacks),
             **options,
         )
         self.validation = validation
@@ -134,7 +134,7 @@ class EventTrainer(Trainer):
         self.state.log_history.append({**logs, "step": self.state.global_step})
 
     def restart_clock(self) -> None:
-        self._last_step = time.monotonic()
+        self._clock = time.monotonic()
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
         """Trainer's own moment to validate, with our loss: the mean a label token, whatever the batches."""
@@ -154,10 +154,11 @@ class EventTrainer(Trainer):
         return self._validated[1]
 
     def _validation_loss(self) -> float:
-        model = self.model
+        model: Any = self.model
         was_training = model.training
         model.eval()
-        total, counted = 0.0, 0
+        total: float = 0.0
+        counted: int = 0
         size = self.args.per_device_train_batch_size
         with torch.no_grad():
             for start in range(0, len(self.validation), size):
@@ -180,8 +181,8 @@ class EventTrainer(Trainer):
     def _emit_step(self, logs: dict[str, float]) -> None:
         pace, step, loss = self.pace, self.state.global_step, float(logs["loss"])
         now = time.monotonic()
-        seconds = now - self._last_step
-        self._last_step = now
+        seconds = now - self._clock
+        self._clock = now
         pace.trained_seconds += seconds
         pace.done_here += self.args.logging_steps
         pace.tokens += pace.step_tokens
