@@ -17,9 +17,11 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import InternalError, MozhuError, NotEnoughMemory, RunCancelled
 from mozhu.kernel.files import human_size, write_text
 from mozhu.kernel.machine import describe
+from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import EventLog
 from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Outcome, Result
+from mozhu.workspace.extensions import load_extensions
 from mozhu.workspace.runs import RESULT, RunFolder, spec_class
 
 _INCIDENT = "incident.txt"
@@ -56,6 +58,7 @@ def _carry_out(run: RunFolder, log: EventLog) -> Result:
     first = not run.events()
     log.emit("start" if first else "resumed", verb=request.verb, run=request.run, pid=os.getpid())
     try:
+        load_extensions(workspace_or_here())
         spec = validated(spec_class(request.verb), request.fields, str(run.path / "spec.json"))
         engine = slots.load("mozhu.verbs", request.verb)
         outcome: Outcome = engine(spec, run.path, log.emit)

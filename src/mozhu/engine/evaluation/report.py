@@ -79,7 +79,7 @@ def _cards(report: Report) -> list[Card]:
         )
     ]
     by_name = {metric.name: metric for metric in report.metrics}
-    for name in [name for name in (*_FIRST, *by_name) if name in by_name][:3]:
+    for name in [name for name in dict.fromkeys((*_FIRST, *by_name)) if name in by_name][:3]:
         metric = by_name[name]
         beside = text("report.card.base", value=metric_value(name, metric.base.value)) if metric.base else ""
         cards.append(Card(_metric_name(name), metric_value(name, metric.tuned.value), beside))

@@ -122,7 +122,7 @@ def run_merge(spec: MergeSpec, folder: Path, emit: Emit) -> Outcome:
 
 @contextmanager
 def _free_threads() -> Iterator[None]:
-    """Torch on the cores that are free: threads that wait for each other on busy cores cost three times the CPU."""
+    """Torch on the free cores: on busy ones, threads that wait for each other cost three times the CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(before, free_core_count()))
     try:

@@ -52,7 +52,8 @@ def wanted_quantisation(spec: TrainSpec) -> str:
 
 def _libraries(spec: TrainSpec) -> list[Finding]:
     missing = [name for name in _NEEDED if library_version(name) is None]
-    findings = [Finding("error", "TRAIN-020", {"modules": ", ".join(missing)})] if missing else []
+    params = {"wanted_by": spec.verb, "module": ", ".join(missing), "extra": "train"}
+    findings = [Finding("error", "ENV-001", params)] if missing else []
     fallback = quantisation_fallback(spec)
     return [*findings, fallback] if fallback else findings
 

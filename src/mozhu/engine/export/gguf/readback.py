@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gguf
+import numpy as np
 
 from mozhu.engine.export.gguf.write import GgufPlan
 from mozhu.kernel.errors import ReadBackFailed
@@ -13,13 +15,22 @@ from mozhu.kernel.texts import text
 _SHOWN = 8
 
 
+class _Reader(gguf.GGUFReader):  # type: ignore[misc]
+    """The reference reader over a plain view of the mapped file: slices of a memmap cost it half of its time."""
+
+    def _get(self, *arguments: Any, **named: Any) -> Any:
+        if isinstance(self.data, np.memmap):
+            self.data = np.asarray(self.data)
+        return super()._get(*arguments, **named)
+
+
 def check_gguf(path: Path, plan: GgufPlan, *, shown_path: Path) -> None:
     """Every tensor is there with its shape and type; vocabulary, end token and template are the source's.
 
     Raises:
         ReadBackFailed: EXPORT-011, listing every difference.
     """
-    reader = gguf.GGUFReader(path)
+    reader = _Reader(path)
     found = {tensor.name: tensor for tensor in reader.tensors}
     wanted = {tensor.name: tensor for tensor in plan.tensors}
     odd = sorted(found.keys() ^ wanted.keys())
