@@ -1,4 +1,7 @@
-"""Every command of the toolkit (seed 002): `mozhu` with the flag names of this script. Written by `make style`."""
+"""Every command of the toolkit (seed 002).
+
+`mozhu` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

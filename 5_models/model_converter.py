@@ -1,4 +1,7 @@
-"""Conversion of a model's format (seed 000): `mozhu convert` with the flag names of this script. Written by `make style`."""
+"""Conversion of a model's format (seed 000).
+
+`mozhu convert` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

@@ -1,4 +1,7 @@
-"""The registry of models (seed 000): `mozhu registry` with the flag names of this script. Written by `make style`."""
+"""The registry of models (seed 000).
+
+`mozhu registry` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

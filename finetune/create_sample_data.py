@@ -1,4 +1,7 @@
-"""Ten sample rows (seed 003, step 1): `mozhu data sample` with the flag names of this script. Written by `make style`."""
+"""Ten sample rows (seed 003, step 1).
+
+`mozhu data sample` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

@@ -1,4 +1,7 @@
-"""LoRA training (seed 003, step 3): `mozhu train` with the flag names of this script. Written by `make style`."""
+"""LoRA training (seed 003, step 3).
+
+`mozhu train` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

@@ -1,4 +1,7 @@
-"""LoRA fine-tuning (seed 004): `mozhu train` with the flag names of this script. Written by `make style`."""
+"""LoRA fine-tuning (seed 004).
+
+`mozhu train` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

@@ -1,4 +1,7 @@
-"""An adapter into its base (seed 004): `mozhu merge` with the flag names of this script. Written by `make style`."""
+"""An adapter into its base (seed 004).
+
+`mozhu merge` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

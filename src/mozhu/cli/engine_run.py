@@ -50,15 +50,18 @@ def follow(call: Call, run: RunFolder) -> Result:
     return result
 
 
-def summary(run: RunFolder, result: Result, next_commands: Sequence[str] = ()) -> str:
-    """What was made, where it lies, what was measured, and what to type next."""
+def summary(
+    run: RunFolder, result: Result, next_commands: Sequence[str] = (), scores: Sequence[str] | None = None
+) -> str:
+    """What was made, where it lies, what was measured (``scores`` where given), and what to type next."""
     lines = [text("runs.done", name=run.path.name, seconds=f"{result.seconds:.1f}")]
     for artefact in result.artefacts:
         place = run.path / artefact.path
         lines.append(f"  {artefact.kind}: {shown(place)}")
-    for name, metric in result.metrics.items():
+    for name, metric in result.metrics.items() if scores is None else ():
         value = metric.value
         lines.append(f"  {name}: {value:.4f}" if isinstance(value, float) else f"  {name}: {value}")
+    lines += scores or ()
     if memory := result.details.get("peak_memory_bytes"):
         lines.append(f"  {text('runs.peak_memory')}: {human_size(memory)}")
     if speed := result.details.get("tokens_per_s"):

@@ -14,10 +14,11 @@ from mozhu.specs.records.result import Result
 from mozhu.workspace.places import fresh_run_folder, with_absolute_paths
 
 Next = Callable[[Spec, Result], Sequence[str]]
+Scores = Callable[[Path, Result], Sequence[str]]
 
 
-def engine_command(name: str, spec: type[Spec], next_commands: Next) -> Command:
-    """A command that runs ``spec``; ``next_commands`` says what to type after it."""
+def engine_command(name: str, spec: type[Spec], next_commands: Next, scores: Scores | None = None) -> Command:
+    """A command that runs ``spec``; ``next_commands`` says what to type after it, ``scores`` how metrics are shown."""
 
     def act(call: Call) -> int:
         workspace = call.workspace or workspace_or_here()
@@ -33,7 +34,8 @@ def engine_command(name: str, spec: type[Spec], next_commands: Next) -> Command:
         if result is None:
             call.output.data({"run": str(run.path)}, None)
             return 0
-        words = summary(run, result, next_commands(asked, result))
+        shown = scores(run.path, result) if scores else None
+        words = summary(run, result, next_commands(asked, result), shown)
         call.output.data({"run": str(run.path), **result.to_json()}, words)
         return 0
 

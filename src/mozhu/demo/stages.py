@@ -282,10 +282,11 @@ def _scores(scored: dict[str, Any]) -> str:
     """Perplexity and ROUGE-L, base -> tuned, on training and held-out rows."""
     parts = []
     for name, part in scored.get("sets", {}).items():
-        for metric in part["metrics"]:
-            if metric["name"] in _SHOWN_METRICS and metric.get("base") is not None:
-                change = f"{_short(metric['base'])} → {_short(metric['tuned'])}"
-                parts.append(f"{text('demo.set.' + name)} {metric['name']} {change}")
+        for metric in _SHOWN_METRICS:
+            values = part["metrics"].get(metric, {})
+            if values.get("base") is not None:
+                change = f"{_short(values['base'])} → {_short(values['tuned'])}"
+                parts.append(f"{text('demo.set.' + name)} {metric} {change}")
     return "; ".join(parts)
 
 

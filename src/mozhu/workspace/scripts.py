@@ -88,7 +88,10 @@ SCRIPTS: dict[str, Script] = {
     "5_models/model_validator.py": Script(("registry", "validate"), "Whether a model is whole (seed 000)"),
 }
 
-_BODY = '''"""{title}: `mozhu{command}` with the flag names of this script. Written by `make style`."""
+_BODY = '''"""{title}.
+
+`mozhu{command}` with the flag names of this script. Written by `make style`.
+"""
 
 from mozhu.cli.scripts import run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.scoring.report.blocks import certificate_section, code
+from mozhu.engine.scoring.report.blocks import certificate_section, code, named
 from mozhu.engine.scoring.report.charts import loss_chart
 from mozhu.engine.scoring.report.page import Card, Cell, Heading, Html, Section, badge, table, write_report
 from mozhu.engine.scoring.report.ticks import number
@@ -20,7 +20,7 @@ def write_demo_report(folder: Path) -> Path:
     events = list(read_jsonl(folder / "train" / "events.jsonl"))
     sections = [
         Section(text("report.section.loss"), Html(loss_chart(events))),
-        Section(text("report.section.metrics"), _scores(story)),
+        Section(text("report.section.metrics"), _scores(story), text("demo.note.scores")),
         Section(text("demo.section.answers"), _answers(story)),
         Section(text("demo.section.faults"), _faults(story)),
         *(certificate_section(certificate) for certificate in _certificates(folder)),
@@ -47,9 +47,9 @@ def _scores(story: dict[str, Any]) -> Html:
     ]
     rows: list[list[Cell]] = []
     for name, part in story["metrics"]["evaluate"].get("sets", {}).items():
-        for metric in part["metrics"]:
-            pair = [_value(metric.get("base")), _value(metric.get("tuned"))]
-            rows.append([f"{text('demo.set.' + name)} · {metric['name']}", *pair])
+        for metric, values in part["metrics"].items():
+            pair = [_value(values.get("base")), _value(values.get("tuned"))]
+            rows.append([f"{text('demo.set.' + name)} · {named('metric', metric)}", *pair])
     return table(headers, rows, numeric=(1, 2))
 
 

@@ -15,12 +15,12 @@ from mozhu.kernel.texts import text
 _SHOWN = 8
 
 
-class _Reader(gguf.GGUFReader):  # type: ignore[misc]
-    """The reference reader over a plain view of the mapped file: slices of a memmap cost it half of its time."""
+class _Reader(gguf.GGUFReader):
+    """The reference reader over a plain view of the file: slices of a memmap take half of its time."""
 
     def _get(self, *arguments: Any, **named: Any) -> Any:
         if isinstance(self.data, np.memmap):
-            self.data = np.asarray(self.data)
+            self.data = np.asarray(self.data)  # type: ignore[assignment]
         return super()._get(*arguments, **named)
 
 

@@ -132,7 +132,7 @@ def metric_value(name: str, value: Any) -> str:
     """Perplexity and BLEU with two decimals, everything else with four; a tiny value is a zero here."""
     decimals = 2 if name in ("perplexity", "bleu") else 4
     tiny = isinstance(value, float) and abs(value) < 10**-decimals
-    return number(round(value, decimals) if tiny else value, decimals)
+    return number(round(value, decimals) + 0.0 if tiny else value, decimals)
 
 
 def interval_text(name: str, metric: Mapping[str, Any] | None) -> str:

@@ -184,14 +184,14 @@ class EventTrainer(Trainer):
         seconds = now - self._clock
         self._clock = now
         pace.trained_seconds += seconds
-        pace.done_here += self.args.logging_steps
+        pace.done_here += int(self.args.logging_steps)
         pace.tokens += pace.step_tokens
         pace.take_loss(loss)
         rows, pace.step_rows = pace.step_rows, []
         fields = {
             "step": step,
             "total": pace.total,
-            "epoch": round(float(logs.get("epoch") or 0.0), 4),
+            "epoch": round(float(self.state.epoch or 0.0), 4),
             "loss": loss,
             "loss_smooth": round(pace.loss_smooth, 6),
             "lr": float(logs["learning_rate"]),
