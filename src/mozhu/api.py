@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from mozhu.display.progress import open_view
 from mozhu.kernel import slots
-from mozhu.kernel.errors import PreflightFailed, RunCancelled
+from mozhu.kernel.errors import RunCancelled
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import find_workspace, workspace_or_here
+from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog.service import registry_register
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
@@ -19,7 +20,6 @@ from mozhu.specs.data import PrepareSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
-from mozhu.specs.records.findings import Finding
 from mozhu.specs.records.result import Result
 from mozhu.specs.registry import RegisterSpec
 from mozhu.specs.serve import InferSpec
@@ -64,7 +64,7 @@ def train(*, preset: str | None = None, config: str | None = None, quiet: bool =
     spec = with_absolute_paths(with_references(resolved.spec, workspace))
     folder = training_folder(spec, workspace)
     if not (folder / SPEC).exists():
-        _preflight(spec, folder)
+        check_plan(plan_training(spec, folder)[0])
     return _run(spec, resolved.origins, folder, quiet)
 
 
@@ -151,14 +151,6 @@ def _resolved(spec: type[S], preset: str | None, config: str | None, fields: dic
     given = {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
     layers = Layers(given, preset, Path(config) if config else None, find_workspace())
     return resolve(spec, layers)
-
-
-def _preflight(spec: TrainSpec, folder: Path) -> None:
-    findings: list[Finding] = slots.load("mozhu.rooms", "preflight")(spec, describe(folder), folder)
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        words = "\n  ".join(f"{finding.code} {finding.params}" for finding in errors)
-        raise PreflightFailed(problems=words, codes=[finding.code for finding in errors])
 
 
 def _engine_verb(

@@ -107,7 +107,7 @@ class Strings:
         return [user(ask.format(s)), reply(s + "\n" + s)]
 
     def reverse(self, rng: random.Random) -> Conversation:
-        s = self.hanzi(rng, 2, 8)
+        s = self.hanzi(rng, 2, 4)
         return [user(rng.choice(["倒着写：{}", "反过来写：{}", "Reverse: {}"]).format(s)), reply(s[::-1])]
 
     def spell(self, rng: random.Random) -> Conversation:
@@ -121,7 +121,7 @@ class Strings:
 
     def carry_on(self, rng: random.Random) -> Conversation:
         """A text, then its beginning or a piece of it: write on to the end of the text."""
-        s = self.hanzi(rng, 12, 60)
+        s = self.hanzi(rng, 12, 24)
         start = rng.randint(0, len(s) - 8)
         part, rest = s[start : start + 3], s[start + 3 :]
         ask = rng.choice(["接着“{}”往下写。", "“{}”的后面是什么？", "Continue: {}"]).format(part)
@@ -158,7 +158,7 @@ class Strings:
         """What did I just say?"""
         s = self.text(rng, 2, 15)
         return [
-            user(s),
+            user(rng.choice(["我说：{}", "我想说：{}", "I say: {}"]).format(s)),
             reply(rng.choice(["嗯。", "好的。", "OK."])),
             user(rng.choice(["我刚才说了什么？", "What did I just say?"])),
             reply(s),

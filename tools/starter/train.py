@@ -30,13 +30,13 @@ class Plan:
     ``dense_every``, see repeated random tokens instead of conversations.
     """
 
-    steps: int = 1600
-    dense: int = 40
-    dense_every: int = 10
-    tokens: int = 4096
+    steps: int = 3000
+    dense: int = 60
+    dense_every: int = 16
+    tokens: int = 2048
     peak: float = 2e-3
-    warmup: int = 60
-    world_share: float = 0.5
+    warmup: int = 100
+    world_share: float = 0.75
     minutes: float = 30.0
 
 
@@ -133,7 +133,7 @@ def batches(
         strings.reach = min(1.0, 0.15 + 1.7 * (step - plan.dense) / max(1, plan.steps - plan.dense))
         rows: list[tuple[list[int], list[int]]] = []
         total = 0
-        while total < plan.tokens * 24:  # sorted by length in a window: little padding, still well mixed
+        while total < plan.tokens * 16:  # sorted by length in a window: little padding, still well mixed
             drawn = [(world if rng.random() < plan.world_share else strings).draw(rng) for _ in range(256)]
             fresh = [row for row in encoder(drawn) if len(row[0]) <= CONTEXT // 4]
             rows += fresh

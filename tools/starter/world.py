@@ -191,13 +191,13 @@ def _kinds() -> list[Fact]:
                     f"{zh}属于{kind_zh}吗？",
                     f"{zh}算不算{kind_zh}？",
                 ],
-                f"是的，{zh}是一种{kind_zh}。",
+                f"{zh}是一种{kind_zh}，没错。",
                 [
                     f"{_cap(be)} {_a(en)} {kind_en}?",
                     f"Do you think {_a(en)} {be} {kind_en}?",
                     f"Can you say {_a(en)} {be} {kind_en}?",
                 ],
-                f"Yes, {_a(en)} {be} {kind_en}.",
+                f"{_cap(_a(en))} {be} {kind_en}, that is right.",
             )
         )
         out.append(
@@ -209,13 +209,13 @@ def _kinds() -> list[Fact]:
                     f"{zh}属于{F.KINDS[other]}吗？",
                     f"{zh}算不算{F.KINDS[other]}？",
                 ],
-                f"不是，{zh}是一种{kind_zh}。",
+                f"{zh}是一种{kind_zh}，不是{F.KINDS[other]}。",
                 [
                     f"{_cap(be)} {_a(en)} {other_en}?",
                     f"Do you think {_a(en)} {be} {other_en}?",
                     f"Can you say {_a(en)} {be} {other_en}?",
                 ],
-                f"No, {_a(en)} {be} {kind_en}.",
+                f"{_cap(_a(en))} {be} {kind_en}, not {other_en}.",
             )
         )
     return out
@@ -223,8 +223,8 @@ def _kinds() -> list[Fact]:
 
 def _sums() -> list[Fact]:
     out = []
-    for a in range(11):
-        for b in range(11):
+    for a in range(10):
+        for b in range(10):
             s = a + b
             out.append(
                 Fact(
@@ -343,8 +343,7 @@ def _calendar() -> list[Fact]:
 def _translations() -> list[Fact]:
     pairs = [(zh, en) for zh, en in F.WORDS]
     pairs += [(zh, en) for zh, en, _ in F.THINGS]
-    pairs += [(zh, en) for zh, en, _, _ in F.CAPITALS]
-    pairs += [(zh, en) for _, _, zh, en in F.CAPITALS] + [(zh, en) for zh, en in F.DAYS + F.MONTHS]
+    pairs += [(zh, en) for zh, en in F.DAYS + F.MONTHS]
     return [
         Fact(
             "translate",
@@ -472,8 +471,9 @@ class World:
         for fact in self.facts:
             groups.setdefault(fact.category, []).append(fact)
         self.groups = groups
-        # a group's share grows with the square root of its size: small groups are not drowned
-        self.weights = [len(g) ** 0.5 for g in groups.values()]
+        # a group's share grows more slowly than its size: small groups are not drowned
+        # and set phrases, which are what people try first, count double
+        self.weights = [len(g) ** 0.8 * (2 if name == "talk" else 1) for name, g in groups.items()]
 
     def fact(self, rng: random.Random) -> Fact:
         name = rng.choices(list(self.groups), self.weights)[0]

@@ -1,28 +1,12 @@
-"""A training plan in words: what stands against it, and what it will take."""
+"""A forecast in words."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mozhu.display.progress import clock
-from mozhu.kernel import slots
-from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.files import human_size
-from mozhu.kernel.machine import describe
 from mozhu.kernel.texts import text
-from mozhu.specs.records.findings import Finding
-from mozhu.specs.train import TrainSpec
-
-
-def plan(spec: TrainSpec, folder: Path) -> tuple[list[Finding], Any]:
-    """Findings and forecast; the forecast is ``None`` where model or data cannot be read (a finding says why)."""
-    machine = describe(folder)
-    findings: list[Finding] = slots.load("mozhu.rooms", "preflight")(spec, machine, folder)
-    try:
-        return findings, slots.load("mozhu.rooms", "forecast")(spec, machine)
-    except MozhuError:
-        return findings, None
 
 
 def forecast_lines(forecast: Any) -> list[str]:

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import shown, start, summary
-from mozhu.cli.forecast_view import forecast_lines, plan
+from mozhu.cli.forecast_view import forecast_lines
 from mozhu.display.progress import finding_text
-from mozhu.kernel.errors import MozhuError, PreflightFailed, error_class
-from mozhu.kernel.files import human_size
 from mozhu.kernel.paths import Workspace, workspace_or_here
 from mozhu.kernel.texts import text
+from mozhu.planning import check_plan, plan_training
 from mozhu.references import with_references
-from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.places import training_folder, with_absolute_paths
 from mozhu.workspace.runs import SPEC
@@ -41,8 +39,7 @@ def act(call: Call) -> int:
 
 def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
     """Preflight and forecast, and nothing written; exit 0 when nothing stands against the run."""
-    findings, forecast = plan(spec, folder)
-    errors = [finding for finding in findings if finding.level == "error"]
+    findings, forecast = plan_training(spec, folder)
     value = {
         "spec": spec.model_dump(mode="json"),
         "origins": call.origins,
@@ -50,45 +47,26 @@ def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
         "findings": [finding.to_json() for finding in findings],
         "forecast": forecast.to_json() if forecast else None,
     }
-    lines = [*(finding_text(finding.to_json()) for finding in findings)]
+    lines = [finding_text(finding.to_json()) for finding in findings if finding.level != "error"]
     if forecast:
         lines += forecast_lines(forecast)
     lines.append(text("runs.nothing_written", path=shown(folder)))
+    if call.output.as_json and any(finding.level == "error" for finding in findings):
+        check_plan(findings)  # the error object is the one JSON document then
     call.output.data(value, "\n".join(lines))
-    if errors:
-        raise _failed(errors)
+    check_plan(findings)
     return 0
 
 
 def _check(call: Call, spec: TrainSpec, folder: Path) -> None:
-    """Stop on errors; say warnings, and the forecast where it will not fit."""
-    findings, forecast = plan(spec, folder)
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        raise _failed(errors)
-    if forecast and not forecast.fits:
-        params = {
-            "need": human_size(forecast.peak_memory_bytes),
-            "free": human_size(forecast.memory_free_bytes),
-        }
-        findings.append(Finding("warning", "TRAIN-037", params))
+    """Stop on errors; say the rest, and the forecast's first line."""
+    findings, forecast = plan_training(spec, folder)
+    check_plan(findings)
     if not call.quiet:
         for finding in findings:
             call.output.say(finding_text(finding.to_json()))
         if forecast:
             call.output.say(forecast_lines(forecast)[0])
-
-
-def _failed(errors: list[Finding]) -> MozhuError:
-    """The one error there is, as itself; several as one list with the exit code of the first."""
-    known = error_class(errors[0].code)
-    if known is not None and len(errors) == 1:
-        return known(**errors[0].params)
-    words = "\n  ".join(finding_text(finding.to_json()) for finding in errors)
-    failed = PreflightFailed(problems=words, codes=[finding.code for finding in errors])
-    if known is not None:
-        failed.exit_code = known.exit_code  # type: ignore[misc]
-    return failed
 
 
 def workspace_of(call: Call) -> Workspace:

@@ -211,9 +211,8 @@ class Demo:
             place = Path(temporary)
             self.story.faults = [self._changed_eos(place), self._no_effect(place)]
         for fault in self.story.faults:
-            self.say(
-                f"    {text('demo.fault.' + fault['name'])}: {text('demo.refused')} {fault['code']} {fault['why']}"
-            )
+            why = " ".join(filter(None, (fault["code"], fault["why"])))
+            self.say(f"    {text('demo.fault.' + fault['name'])}: {text('demo.refused')} {why}")
         return text("demo.made.faults", count=sum(fault["refused"] for fault in self.story.faults)), "-"
 
     def _changed_eos(self, place: Path) -> dict[str, Any]:

@@ -185,6 +185,12 @@ class BadName(UsageError):
     code = "FILE-008"
 
 
+class NotText(DataError):
+    """A file that should hold text holds bytes that are not UTF-8."""
+
+    code = "FILE-009"
+
+
 # ---------------------------------------------------------------- runs
 class NotARun(DataError):
     code = "RUN-001"
@@ -217,6 +223,12 @@ class FolderInUse(StateError):
     """The output folder holds other files and is not a run."""
 
     code = "RUN-006"
+
+
+class RunWithoutModel(StateError):
+    """A model was asked for of a run that has made none yet (it runs, or was cut off before its first checkpoint)."""
+
+    code = "RUN-007"
 
 
 # ---------------------------------------------------------------- machine and libraries
@@ -364,6 +376,12 @@ class PreflightFailed(UsageError):
     """One or more findings stand against the run; ``problems`` lists them, one a line."""
 
     code = "TRAIN-005"
+
+
+class WillNotFit(MachineError):
+    """The forecast needs more memory than the whole machine has."""
+
+    code = "TRAIN-006"
 
 
 # ---------------------------------------------------------------- inference

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mozhu.kernel.errors import BadJson, DiskFull, MissingFile, NotReadable, NotWritable
+from mozhu.kernel.errors import BadJson, DiskFull, MissingFile, NotReadable, NotText, NotWritable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -139,15 +139,23 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def read_text(path: str | Path) -> str:
-    with reading(path):
-        return Path(path).read_text(encoding="utf-8-sig")
+    """The text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        MissingFile: FILE-001. NotReadable: FILE-005. NotText: FILE-009 with the line.
+    """
+    try:
+        with reading(path):
+            return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NotText(path=str(path), line=error.object[: error.start].count(b"\n") + 1) from error
 
 
 def read_json(path: str | Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        MissingFile: FILE-001. BadJson: FILE-004 with line and column.
+        MissingFile: FILE-001. BadJson: FILE-004 with line and column. NotText: FILE-009.
     """
     content = read_text(path)
     try:

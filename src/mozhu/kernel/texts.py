@@ -46,7 +46,7 @@ def text_in(lang: str, key: str, /, **params: object) -> str:
     """Like :func:`text`, in a named language."""
     page, _, name = key.partition(".")
     template = page_texts(lang, page)[name]
-    return template.format(**params) if params else template
+    return template.format(**params)
 
 
 def has_text(key: str) -> bool:

@@ -57,7 +57,7 @@ def plant_flipped_weight(folder_copy: Path) -> None:
 def _another(eos: object) -> object:
     if isinstance(eos, list):
         return [_another(eos[0]), *eos[1:]] if eos else [0]
-    return (eos if isinstance(eos, int) else 0) + 1
+    return eos - 1 if isinstance(eos, int) and eos > 0 else 1
 
 
 def _other_words(template: str) -> str:

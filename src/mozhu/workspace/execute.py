@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from mozhu.workspace.extensions import load_extensions
 from mozhu.workspace.runs import RESULT, RunFolder, spec_class
 
 _INCIDENT = "incident.txt"
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to map segment")
 
 
 def execute(path: Path) -> Result:
@@ -66,11 +68,9 @@ def _carry_out(run: RunFolder, log: EventLog) -> Result:
         log.emit("cancelled")
         return Result(state="cancelled", error=RunCancelled(path=str(run.path)).to_json())
     except MozhuError as error:
-        return _failed(error, log)
-    except MemoryError:
-        return _failed(_out_of_memory(), log)
+        return _failed(_out_of_memory() if is_out_of_memory(error) else error, log)
     except Exception as error:
-        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+        if is_out_of_memory(error):
             return _failed(_out_of_memory(), log)
         write_text(run.path / _INCIDENT, traceback.format_exc())
         logging.getLogger("mozhu").exception("run failed")
@@ -95,6 +95,21 @@ def _failed(error: MozhuError, log: EventLog) -> Result:
     details: dict[str, Any] = {**error.to_json(), "exit_code": error.exit_code}
     log.emit("failed", level="error", code=error.code, params=details["params"], message=error.what)
     return Result(state="failed", error=details)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, said by Python, the system, torch or the loader of a library, also as a cause."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        words = str(found).lower()
+        if isinstance(found, MemoryError) or getattr(found, "errno", None) == errno.ENOMEM:
+            return True
+        if any(sign in words for sign in _NO_MEMORY):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def _out_of_memory() -> NotEnoughMemory:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mozhu.kernel.errors import MozhuError, RunDied
@@ -106,16 +108,35 @@ class RunFailed(MozhuError):
 
 
 def run_to_end(run: RunFolder, on_event: Callable[[dict[str, Any]], None]) -> Result:
-    """Run ``run`` in a process of its own and hand over its events; Ctrl-C stops it gently and it resumes later."""
+    """Run ``run`` in a process of its own and hand over its events; Ctrl-C and SIGTERM stop it gently, to resume."""
     process = RunProcess(run)
     try:
-        for event in process.events():
-            on_event(event)
+        with _terminated_as_interrupted():
+            for event in process.events():
+                on_event(event)
     except KeyboardInterrupt:
         process.stop()
         for event in process.events():
             on_event(event)
     return process.result()
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Whoever ends this process ends the run with it, as gently as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        old = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def raise_failure(result: Result) -> None:

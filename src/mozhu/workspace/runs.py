@@ -123,11 +123,18 @@ def make_run(spec: Spec, origins: dict[str, str], folder: Path, *, now: datetime
         return run
     if folder.exists() and not folder.is_dir():
         raise FolderInUse(path=str(folder), found=[folder.name])
-    if folder.is_dir() and (found := sorted(path.name for path in folder.iterdir() if path.name != LOCK)):
+    if folder.is_dir() and (
+        found := sorted(path.name for path in folder.iterdir() if not _is_passing(path.name))
+    ):
         raise FolderInUse(path=str(folder), found=found[:5])
     make_folder(folder)
     request.write(folder / SPEC)
     return run
+
+
+def _is_passing(name: str) -> bool:
+    """The lock, and what is left when a process is killed while it writes the first file."""
+    return name == LOCK or (name.startswith(f".{SPEC}.") and name.endswith(".tmp"))
 
 
 def spec_class(verb: str) -> type[Spec]:

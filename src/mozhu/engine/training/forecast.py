@@ -14,12 +14,12 @@ from typing import Any
 
 from mozhu.engine.data.dataset import load_rows
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
-from mozhu.engine.training.preflight import wanted_quantisation
+from mozhu.engine.training.preflight import used_quantisation
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.files import read_json, write_json
-from mozhu.kernel.machine import Machine, library_version
+from mozhu.kernel.machine import Machine
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.specs.train import TrainSpec
 
@@ -77,7 +77,7 @@ def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
     steps = spec.max_steps or math.ceil(steps_an_epoch * spec.num_train_epochs)
     trainable = _trainable(spec, model)
     gpu = machine.gpus[0] if machine.gpus and spec.device in {"auto", "cuda"} else None
-    memory = _memory_terms(spec, model, trainable, max(lengths, default=1), gpu is not None)
+    memory = _memory_terms(spec, model, trainable, trained, max(lengths, default=1), gpu is not None)
     flops, learnt = _speed(model, machine, gpu is not None)
     tokens = per_epoch * steps / steps_an_epoch
     return Forecast(
@@ -148,18 +148,18 @@ def _trainable(spec: TrainSpec, model: ModelFolder) -> int:
 
 
 def _memory_terms(
-    spec: TrainSpec, model: ModelFolder, trainable: int, longest: int, on_gpu: bool
+    spec: TrainSpec, model: ModelFolder, trainable: int, rows: int, longest: int, on_gpu: bool
 ) -> dict[str, int]:
     config = model.text_config
     hidden = int(config.get("hidden_size") or 1024)
     layers = int(config.get("num_hidden_layers") or 24)
     feed_forward = int(config.get("intermediate_size") or 4 * hidden)
     vocabulary = model.vocab_size or 32000
-    quantised = wanted_quantisation(spec) if library_version("bitsandbytes") else "none"
+    quantised = used_quantisation(spec, has_gpu=on_gpu)
     large_cpu = not on_gpu and model.parameter_count > 300_000_000
     number = 2 if on_gpu or large_cpu else 4
     weight = {"4bit": 0.56, "8bit": 1.1}.get(quantised, float(number))
-    tokens = spec.batch_size * longest
+    tokens = min(spec.batch_size, rows) * longest
     kept = 2 if spec.gradient_checkpointing else 34
     activations = tokens * layers * (kept * hidden + (0 if spec.gradient_checkpointing else 6) * feed_forward)
     return {

@@ -10,7 +10,7 @@ from mozhu.engine.training.defaults import max_length, missing_modules, target_m
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel import slots
-from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.errors import MozhuError, NotWritable, WrongDevice
 from mozhu.kernel.files import free_bytes, human_size
 from mozhu.kernel.machine import Machine, library_version
 from mozhu.specs.records.findings import Finding
@@ -26,7 +26,7 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     Args:
         folder: Where the run will write.
     """
-    findings = [*_libraries(spec), *_engine(spec), *_gpu(spec, machine), *_place(folder)]
+    findings = [*_libraries(spec, machine), *_engine(spec), *_gpu(spec, machine), *_place(folder)]
     model, found = _model(spec)
     findings += found
     rows, found = _rows(spec)
@@ -37,12 +37,21 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     return sorted(findings, key=lambda finding: order[finding.level])
 
 
-def quantisation_fallback(spec: TrainSpec) -> Finding | None:
-    """The note that a run asked for quantisation goes on without it, where bitsandbytes is not installed."""
+def quantisation_fallback(spec: TrainSpec, *, has_gpu: bool) -> Finding | None:
+    """The note that a run asked for quantisation goes on without it: no GPU, or no bitsandbytes."""
     wanted = wanted_quantisation(spec)
-    if wanted == "none" or library_version("bitsandbytes"):
+    if wanted == "none":
         return None
-    return Finding("warning", "TRAIN-021", {"quantization": wanted})
+    if not has_gpu:
+        return Finding("warning", "TRAIN-038", {"quantization": wanted})
+    if library_version("bitsandbytes") is None:
+        return Finding("warning", "TRAIN-021", {"quantization": wanted})
+    return None
+
+
+def used_quantisation(spec: TrainSpec, *, has_gpu: bool) -> str:
+    """The quantisation that the base really gets here."""
+    return "none" if quantisation_fallback(spec, has_gpu=has_gpu) else wanted_quantisation(spec)
 
 
 def wanted_quantisation(spec: TrainSpec) -> str:
@@ -50,11 +59,11 @@ def wanted_quantisation(spec: TrainSpec) -> str:
     return "4bit" if spec.train_type == "qlora" and spec.quantization == "none" else spec.quantization
 
 
-def _libraries(spec: TrainSpec) -> list[Finding]:
+def _libraries(spec: TrainSpec, machine: Machine) -> list[Finding]:
     missing = [name for name in _NEEDED if library_version(name) is None]
     params = {"wanted_by": spec.verb, "module": ", ".join(missing), "extra": "train"}
     findings = [Finding("error", "ENV-001", params)] if missing else []
-    fallback = quantisation_fallback(spec)
+    fallback = quantisation_fallback(spec, has_gpu=bool(machine.gpus) and spec.device in {"auto", "cuda"})
     return [*findings, fallback] if fallback else findings
 
 
@@ -65,7 +74,9 @@ def _engine(spec: TrainSpec) -> list[Finding]:
 
 
 def _gpu(spec: TrainSpec, machine: Machine) -> list[Finding]:
-    return [Finding("error", "TRAIN-032", {})] if spec.device == "cuda" and not machine.gpus else []
+    if spec.device != "cuda" or machine.gpus:
+        return []
+    return [_from_error(WrongDevice(device=spec.device, there=["auto", "cpu"]))]
 
 
 def _place(folder: Path) -> list[Finding]:
@@ -75,7 +86,7 @@ def _place(folder: Path) -> list[Finding]:
         with tempfile.TemporaryFile(dir=place if place.is_dir() else place.parent):
             return []
     except OSError as error:
-        return [Finding("error", "TRAIN-023", {"path": str(folder), "reason": error.strerror or str(error)})]
+        return [_from_error(NotWritable(path=str(folder), reason=error.strerror or str(error)))]
 
 
 def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:

@@ -19,6 +19,7 @@ from mozhu.kernel.errors import (
     MissingFile,
     NotAModel,
     OfflineHub,
+    RunWithoutModel,
     UnknownModel,
     UnsafeWeights,
 )
@@ -33,6 +34,7 @@ MODELS_SLOT = "mozhu.models"
 FINDERS_SLOT = "mozhu.model_finders"
 # What a run makes, in the order in which it is looked for.
 _MADE = ("lora_adapter", "adapter", "merged_model", "model", "final_model")
+RUN_SPEC = "spec.json"
 _SHOWN = 8
 
 
@@ -130,6 +132,8 @@ def _artefact(folder: Path) -> Path:
     if len(inside) > 1:
         shown = [str(path) for path in inside[:_SHOWN]]
         raise AmbiguousModel(path=str(folder), found=shown, first=shown[0])
+    if not inside and (folder / RUN_SPEC).is_file():
+        raise RunWithoutModel(path=str(folder))
     if not inside:
         raise NotAModel(path=str(folder), missing=["config.json", ADAPTER_CONFIG])
     return inside[0]

@@ -14,7 +14,7 @@ from mozhu.engine.training.checkpoints import last_checkpoint, link_final, remov
 from mozhu.engine.training.defaults import learning_rate, target_modules
 from mozhu.engine.training.engine import Trained, TrainingData
 from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace, RunCallback
-from mozhu.engine.training.preflight import quantisation_fallback, wanted_quantisation
+from mozhu.engine.training.preflight import quantisation_fallback, used_quantisation
 from mozhu.engine.training.stop import StopFlag
 from mozhu.engine.weights.device import pick_device, pick_dtype
 from mozhu.engine.weights.folder import ModelFolder
@@ -22,7 +22,7 @@ from mozhu.engine.weights.load import load_base
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel.files import replacing_folder
-from mozhu.kernel.machine import free_core_count, library_version
+from mozhu.kernel.machine import free_core_count
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
@@ -34,7 +34,7 @@ class HfEngine:
     """LoRA, QLoRA and full fine-tuning of causal language models."""
 
     def check(self, spec: TrainSpec) -> list[Finding]:
-        fallback = quantisation_fallback(spec)
+        fallback = quantisation_fallback(spec, has_gpu=pick_device(spec.device).type == "cuda")
         return [fallback] if fallback else []
 
     def run(
@@ -69,7 +69,7 @@ class HfEngine:
 
 
 def _trainable_model(spec: TrainSpec, described: ModelFolder, place: torch.device) -> Any:
-    quantization = wanted_quantisation(spec) if library_version("bitsandbytes") else "none"
+    quantization = used_quantisation(spec, has_gpu=place.type == "cuda")
     dtype = pick_dtype(place, described, spec.dtype)
     options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
     model = load_base(described, place, dtype, **options)

@@ -1,0 +1,42 @@
+"""All benchmarks: name -> module, and how much work it does in its short and its full size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Size = dict[str, Any]
+SHORT, FULL = "short", "full"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """``sizes``: ``short`` and ``full``; one without ``short`` runs with ``--full`` only."""
+
+    module: str
+    sizes: dict[str, Size] = field(default_factory=dict)
+
+
+BENCHMARKS = {
+    "cli_start": Benchmark("cli_start", {SHORT: {}, FULL: {}}),
+    "core_install": Benchmark("core_install", {FULL: {}}),
+    "data_prepare": Benchmark("data_prepare", {SHORT: {"rows": 20_000}, FULL: {"rows": 100_000}}),
+    "tokens": Benchmark("tokens", {SHORT: {"rows": 500}, FULL: {"rows": 10_000}}),
+    "merge": Benchmark(
+        "merge", {SHORT: {"shape": "60M", "certificate": False}, FULL: {"shape": "0.5B", "certificate": True}}
+    ),
+    "gguf": Benchmark(
+        "gguf", {SHORT: {"shape": "60M", "certificate": False}, FULL: {"shape": "0.5B", "certificate": True}}
+    ),
+    "train_step": Benchmark(
+        "train_step",
+        {
+            SHORT: {"shapes": ("tiny", "small"), "steps": 20},
+            FULL: {"shapes": ("tiny", "small", "medium"), "steps": 40},
+        },
+    ),
+    "metrics": Benchmark("metrics", {SHORT: {"pairs": 100}, FULL: {"pairs": 1_000}}),
+    "registry": Benchmark(
+        "registry", {SHORT: {"versions": 200, "registered": 10}, FULL: {"versions": 1_000, "registered": 100}}
+    ),
+}

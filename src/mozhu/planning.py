@@ -1,0 +1,55 @@
+"""The plan of a training before it starts: what stands against it, and what it will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mozhu.display.progress import finding_text
+from mozhu.kernel import slots
+from mozhu.kernel.errors import MozhuError, PreflightFailed, WillNotFit, error_class
+from mozhu.kernel.files import human_size
+from mozhu.kernel.machine import Machine, describe
+from mozhu.specs.records.findings import Finding
+from mozhu.specs.train import TrainSpec
+
+
+def plan_training(spec: TrainSpec, folder: Path) -> tuple[list[Finding], Any]:
+    """Findings and forecast; the forecast is ``None`` where model or data cannot be read (a finding says why)."""
+    machine = describe(folder)
+    findings: list[Finding] = slots.load("mozhu.rooms", "preflight")(spec, machine, folder)
+    try:
+        forecast = slots.load("mozhu.rooms", "forecast")(spec, machine)
+    except MozhuError:
+        return findings, None
+    return [*findings, *_memory_findings(forecast, machine)], forecast
+
+
+def check_plan(findings: list[Finding]) -> None:
+    """Raise when an error is among ``findings``: the one error there is as itself, several as one list.
+
+    Raises:
+        PreflightFailed: TRAIN-005 with the exit code of the first error.
+    """
+    errors = [finding for finding in findings if finding.level == "error"]
+    if not errors:
+        return
+    known = error_class(errors[0].code)
+    if known is not None and len(errors) == 1:
+        raise known(**errors[0].params)
+    words = "\n  ".join(finding_text(finding.to_json()) for finding in errors)
+    failed = PreflightFailed(problems=words, codes=[finding.code for finding in errors])
+    if known is not None:
+        failed.exit_code = known.exit_code  # type: ignore[misc]
+    raise failed
+
+
+def _memory_findings(forecast: Any, machine: Machine) -> list[Finding]:
+    """An error when the whole machine is too small, a warning when only the free part is."""
+    total = machine.memory_bytes if forecast.device == "cpu" else machine.gpus[0].total_bytes
+    params = {"need": human_size(forecast.peak_memory_bytes), "free": human_size(forecast.memory_free_bytes)}
+    if forecast.peak_memory_bytes > total:
+        return [Finding("error", WillNotFit.code, {**params, "total": human_size(total)})]
+    if not forecast.fits:
+        return [Finding("warning", "TRAIN-037", params)]
+    return []
