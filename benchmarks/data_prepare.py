@@ -53,7 +53,7 @@ def measure(work: Path, size: Size) -> list[Comparison]:
 
 
 def write_rows(path: Path, count: int) -> None:
-    """``count`` different question-and-answer rows of about 350 bytes, half Chinese, half English."""
+    """``count`` different question-and-answer rows of about 630 bytes, half Chinese, half English."""
     chance = random.Random(0)
     with open(path, "w", encoding="utf-8") as file:
         for number in range(count):

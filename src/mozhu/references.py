@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+from mozhu.kernel import slots
 from mozhu.kernel.paths import Workspace
-from mozhu.platform.catalog.service import find_reference
 from mozhu.specs.base import Spec
 from mozhu.workspace.places import RESERVED
 
@@ -26,7 +26,7 @@ def with_references(spec: S, workspace: Workspace) -> S:
     for name in _FIELDS:
         value = getattr(spec, name, None)
         if isinstance(value, str) and value not in RESERVED and not Path(value).expanduser().exists():
-            found = find_reference(workspace.root, value)
+            found = slots.load("mozhu.rooms", "find_reference")(workspace.root, value)
             if found is not None:
                 changed[name] = str(found)
     return spec.model_copy(update=changed)

@@ -67,6 +67,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "write_sample": "mozhu.engine.data.sample:write_sample",
         "chat": "mozhu.engine.inference.chat:open_chat",
         "find_model": "mozhu.engine.weights.references:find_model",
+        "find_reference": "mozhu.platform.catalog.service:find_reference",
         "model_folder": "mozhu.engine.weights.folder:ModelFolder",
         "fingerprint": "mozhu.engine.weights.fingerprint:fingerprint",
     },
