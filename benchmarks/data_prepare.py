@@ -29,7 +29,7 @@ def measure(work: Path, size: Size) -> list[Comparison]:
     def prepare() -> None:
         spec = PrepareSpec(input=str(source), output_dir=str(target))
         outcome = run_prepare(spec, work, quiet)
-        rows = [outcome.metrics[f"{part}_rows"].value for part in ("train", "validation", "test")]
+        rows = [int(outcome.metrics[f"{part}_rows"].value) for part in ("train", "validation", "test")]
         assert sum(rows) == size["rows"], "every generated row is usable"
 
     def clean() -> None:

@@ -74,7 +74,7 @@ def _by_numpy(base: Path, folder: Path) -> None:
     with safe_open(weights_of(base), "pt") as file:
         for name in file.keys():  # noqa: SIM118 (no mapping)
             values = file.get_tensor(name).float().numpy()
-            target = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            target = str(names.get_name(name, try_suffixes=(".weight", ".bias")))
             if values.ndim == 1:
                 writer.add_tensor(target, values)
             else:

@@ -73,8 +73,8 @@ def alternate(peers: Mapping[str, Peer], runs: int = RUNS) -> dict[str, Measured
     """``runs`` samples of every peer: first to last in one round, last to first in the next."""
     measured = {name: Measured() for name in peers}
     for number in range(runs):
-        order = list(peers) if number % 2 == 0 else list(reversed(peers))
-        for name in order:
+        order = list(peers)
+        for name in order if number % 2 == 0 else reversed(order):
             measured[name].samples.append(peers[name]())
     return measured
 

@@ -121,6 +121,23 @@ def test_a_stopped_run_resumes_to_the_same_adapter(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_a_run_resumed_at_its_end_keeps_its_curve(spec: Any, tmp_path: Path) -> None:
+    """Stopped after the last checkpoint and before the artefact: nothing is left to train, nothing is forgotten."""
+    import shutil
+
+    from mozhu.workspace.execute import execute
+    from mozhu.workspace.runs import make_run
+
+    folder = tmp_path / "run"
+    first = execute(make_run(spec(save_steps=2), {}, folder).path)
+    (folder / "result.json").unlink()
+    shutil.rmtree(folder / "lora_adapter")
+    again = execute(folder)
+    assert again.state == "succeeded"
+    assert again.metrics["train_loss"].value == pytest.approx(first.metrics["train_loss"].value)
+    assert again.details["tokens"] == first.details["tokens"]
+
+
 def test_a_checkpoint_cut_off_while_written_never_counts(spec: Any, tmp_path: Path, events: Any) -> None:
     run_training(spec(save_steps=2), tmp_path / "run", events)
     whole = last_checkpoint(tmp_path / "run")

@@ -81,11 +81,11 @@ def resolve(spec: type[S], layers: Layers) -> Resolved[S]:
 
 def load_preset(spec: type[Spec], name: str, workspace: Workspace | None = None) -> dict[str, Any]:
     """The values of a preset: the workspace's own, else the built-in one."""
+    known = preset_names(spec, workspace)
     for folder in _preset_folders(spec, workspace):
         path = folder / f"{name}.json"
-        if path.is_file():
+        if name in known and path.is_file():  # a name, never a path to somewhere else
             return {key: value for key, value in _read_config(path).items() if key not in _NOT_VALUES}
-    known = preset_names(spec, workspace)
     near = get_close_matches(name, known, 3, 0.5)
     raise UnknownPreset(name=name, verb=spec.verb, known=near or known)
 

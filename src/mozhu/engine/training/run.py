@@ -43,7 +43,9 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
         log("finding", level=finding.level, code=finding.code, params=finding.params)
     data = _training_data(spec, found, model, log)
     trained = engine.run(spec, found, data, folder, log)
-    learn_speed(model, spec, trained.facts["tokens"], trained.facts["train_seconds"], trained.facts["device"])
+    learn_speed(
+        model, spec, trained.facts["tokens_here"], trained.facts["train_seconds"], trained.facts["device"]
+    )
     resolved = {
         "learning_rate": learning_rate(spec, model),
         "max_length": max_length(spec, model),

@@ -21,8 +21,9 @@ from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.load import load_base
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
-from mozhu.kernel.files import replacing_folder
+from mozhu.kernel.files import read_jsonl, replacing_folder
 from mozhu.kernel.machine import free_core_count
+from mozhu.kernel.paths import checkpoint_step
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
@@ -52,6 +53,9 @@ class HfEngine:
         trainer = _trainer(spec, network, described, data, folder, emit, pace, device, stop)
         remove_incomplete(folder)
         resume = last_checkpoint(folder)
+        events = folder / "events.jsonl"
+        if resume and events.is_file():
+            pace.restore(read_jsonl(events), checkpoint_step(resume.name) or 0)
         with stop.listening():
             if not resume:
                 trainer.validate()

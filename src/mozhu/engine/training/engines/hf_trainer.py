@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Pace:
     step_rows: list[str] = field(default_factory=list)
     trained_seconds: float = 0.0
     done_here: int = 0
+    tokens_before: int = 0
 
     @property
     def loss_smooth(self) -> float:
@@ -47,10 +49,23 @@ class Pace:
         self.smooth = _SMOOTHING * self.smooth + (1 - _SMOOTHING) * loss
         self.weight = _SMOOTHING * self.weight + (1 - _SMOOTHING)
 
+    def restore(self, events: Iterable[dict[str, Any]], step: int) -> None:
+        """Go on where a run stopped: the curve and the tokens of its steps up to the checkpoint at ``step``."""
+        losses: dict[int, float] = {}
+        for event in events:
+            if event["kind"] == "step" and event["step"] <= step:
+                losses[event["step"]] = float(event["loss"])
+                self.tokens = int(event["tokens"])
+        for number in sorted(losses):
+            self.take_loss(losses[number])
+        self.tokens_before = self.tokens
+
     def facts(self, device: str) -> dict[str, Any]:
-        speed = self.tokens / self.trained_seconds if self.trained_seconds else 0.0
+        here = self.tokens - self.tokens_before
+        speed = here / self.trained_seconds if self.trained_seconds else 0.0
         return {
             "tokens": self.tokens,
+            "tokens_here": here,
             "train_seconds": round(self.trained_seconds, 2),
             "tokens_per_s": round(speed, 1),
             "peak_memory_bytes": peak_memory_bytes(device),
