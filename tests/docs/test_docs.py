@@ -16,6 +16,7 @@ from mozhu.cli.flags import parse_flags
 from mozhu.cli.main import VERBS, find_verb
 from mozhu.kernel import errors, slots
 from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.texts import page_texts
 from mozhu.specs.agent import AgentSpec
 from mozhu.specs.base import Spec
 from mozhu.specs.fields import fields_of
@@ -224,6 +225,19 @@ def test_every_error_has_its_heading() -> None:
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MozhuError)
     ]
     assert {kind.code for kind in kinds if kind.code} <= _headings("errors.md", 2)
+
+
+@pytest.mark.parametrize(
+    ("page", "area", "codes"), [("training", "train", "TRAIN-"), ("data", "data", "DATA-1[01]")]
+)
+def test_every_finding_has_its_row(page: str, area: str, codes: str) -> None:
+    """Findings have words and a code but no error class, so the page of errors does not hold them."""
+    content = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    texts = page_texts("zh", area)
+    wanted = {name.partition(".")[0] for name in texts if re.match(rf"{codes}\d*\.what$", name)}
+    wanted = {code for code in wanted if errors.error_class(code) is None}
+    told = set(re.findall(rf"^\| `({codes}\d*)` \|", content, re.MULTILINE))
+    assert told == wanted
 
 
 def test_every_slot_has_its_heading_and_its_built_in_names() -> None:
