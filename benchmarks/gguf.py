@@ -3,7 +3,8 @@
 Peers: a plain copy of the weights, the physical limit of reading and writing them; and for Q8_0 the numpy
 quantiser of the ``gguf`` package, which llama.cpp's own ``convert_hf_to_gguf.py`` uses, writing the same tensors
 with the same writer. The peer writes no vocabulary, reads nothing back and hashes nothing; Mozhu does all of it,
-and with its certificate (full size) also asks the finished file in llama.cpp the same questions as the model.
+and with its certificate (measured with ``--full``) also asks the finished file in llama.cpp the same questions as
+the model.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ _KINDS = ("F16", "Q8_0", "Q4_K_M")
 
 
 def measure(work: Path, size: Size) -> list[Comparison]:
-    need_room(work, size["shape"], _COPIES)
-    base = make_model(work / "base", size["shape"])
+    return [_compare(work / shape, shape, certificate=certificate) for shape, certificate in size["models"]]
+
+
+def _compare(work: Path, shape: str, *, certificate: bool) -> Comparison:
+    need_room(work, shape, _COPIES)
+    base = make_model(work / "base", shape)
     peers = {f"mozhu {kind}": _mozhu(base, work, kind, certificate=False) for kind in _KINDS}
-    if size["certificate"]:
+    if certificate:
         peers["mozhu Q8_0 with certificate"] = _mozhu(base, work, "Q8_0", certificate=True)
     theirs, copy = work / "theirs", work / "copy"
     peers["gguf package Q8_0"] = in_fork(lambda: _by_numpy(base, theirs), before=cleaner(theirs))
@@ -38,16 +43,14 @@ def measure(work: Path, size: Size) -> list[Comparison]:
     measured = alternate(peers)
     against = [(f"mozhu {kind}", "plain copy") for kind in _KINDS]
     names = {kind: work / f"{kind}-False" for kind in _KINDS}
-    return [
-        Comparison(
-            f"a {size['shape']} Qwen2 (bfloat16) becomes a GGUF file",
-            measured,
-            weights_of(base).stat().st_size / 1e6,
-            "MB",
-            against=[("mozhu Q8_0", "gguf package Q8_0"), *against],
-            facts={**size_facts(base), "file_mb": {kind: _file_mb(path) for kind, path in names.items()}},
-        )
-    ]
+    return Comparison(
+        f"a {shape} Qwen2 (bfloat16) becomes a GGUF file",
+        measured,
+        weights_of(base).stat().st_size / 1e6,
+        "MB",
+        against=[("mozhu Q8_0", "gguf package Q8_0"), *against],
+        facts={**size_facts(base), "file_mb": {kind: _file_mb(path) for kind, path in names.items()}},
+    )
 
 
 def _mozhu(base: Path, work: Path, kind: str, *, certificate: bool) -> Peer:

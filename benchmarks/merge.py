@@ -2,9 +2,9 @@
 
 Peers: PEFT's ``merge_and_unload`` and ``save_pretrained``, which gives the same weights to the last bit and holds
 the whole model; and a plain copy of the folder, the physical limit of writing such a model at all. Without its
-certificate Mozhu still hashes every file; ``with certificate`` (full size) is what a user gets: the logits of the
-merged model compared with those of base and adapter. All run on one thread in forks that have the same
-libraries loaded, so memory is what the work itself added.
+certificate Mozhu still hashes every file; ``with certificate`` (measured with ``--full``) is what a user gets: the
+logits of the merged model compared with those of base and adapter. All run on one thread in forks that have the
+same libraries loaded, so memory is what the work itself added.
 """
 
 from __future__ import annotations
@@ -36,40 +36,42 @@ _COPIES = 4
 
 
 def measure(work: Path, size: Size) -> list[Comparison]:
-    need_room(work, size["shape"], _COPIES)
-    base = make_model(work / "base", size["shape"])
+    return [_compare(work / shape, shape, certificate=certificate) for shape, certificate in size["models"]]
+
+
+def _compare(work: Path, shape: str, *, certificate: bool) -> Comparison:
+    need_room(work, shape, _COPIES)
+    base = make_model(work / "base", shape)
     adapter = make_adapter(work / "adapter", base)
     ours, theirs, copy = work / "ours", work / "theirs", work / "copy"
     certified = work / "certified"
 
-    def merge(target: Path, *, certificate: bool) -> None:
-        if not certificate:
+    def merge(target: Path, *, certify: bool) -> None:
+        if not certify:
             without_certificate("certify_merge")
         spec = MergeSpec(base_model=str(base), adapter=str(adapter), output_path=str(target))
         run_merge(spec, work, quiet)
 
     peers = {
-        "mozhu": in_fork(lambda: merge(ours, certificate=False), before=cleaner(ours)),
+        "mozhu": in_fork(lambda: merge(ours, certify=False), before=cleaner(ours)),
         "PEFT": in_fork(lambda: _by_peft(base, adapter, theirs), before=cleaner(theirs)),
         "plain copy": in_fork(lambda: _copy(base, copy), before=cleaner(copy)),
     }
     against = [("mozhu", "PEFT"), ("mozhu", "plain copy")]
-    if size["certificate"]:
-        certifying = in_fork(lambda: merge(certified, certificate=True), before=cleaner(certified))
+    if certificate:
+        certifying = in_fork(lambda: merge(certified, certify=True), before=cleaner(certified))
         peers["mozhu with certificate"] = certifying
         against.append(("mozhu with certificate", "PEFT"))
     measured = alternate(peers)
     same = sha256_file(weights_of(ours)) == sha256_file(weights_of(theirs))
-    return [
-        Comparison(
-            f"a LoRA of rank 8 merged into a {size['shape']} Qwen2 (bfloat16)",
-            measured,
-            weights_of(base).stat().st_size / 1e6,
-            "MB",
-            against=against,
-            facts={**size_facts(base), "same_file_as_peft": same},
-        )
-    ]
+    return Comparison(
+        f"a LoRA of rank 8 merged into a {shape} Qwen2 (bfloat16)",
+        measured,
+        weights_of(base).stat().st_size / 1e6,
+        "MB",
+        against=against,
+        facts={**size_facts(base), "same_file_as_peft": same},
+    )
 
 
 def _by_peft(base: Path, adapter: Path, target: Path) -> None:

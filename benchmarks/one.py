@@ -1,6 +1,7 @@
 """One benchmark in a process of its own, so that none finds what another left in memory.
 
-``python -m benchmarks.one NAME SIZE FILE`` writes the record to FILE; ``run.py`` starts it.
+``python -m benchmarks.one NAME SIZE FILE`` writes the record to FILE and works beside it; ``run.py`` starts it and
+removes what is left, also of one that was killed.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from mozhu import __version__
 from mozhu.kernel.files import write_json
 
 
-def measure(name: str, size: str) -> dict[str, Any]:
-    """The record of one benchmark; ``skipped`` says why where there is nothing else."""
+def measure(name: str, size: str, place: Path) -> dict[str, Any]:
+    """The record of one benchmark, which works below ``place``; ``skipped`` says why where there is nothing else."""
     benchmark = BENCHMARKS[name]
     code, load, started = code_version(benchmark.module), load_average(), time.monotonic()
     date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     head = {"schema": 1, "name": name, "size": size, "date": date, "code": code, "mozhu": __version__}
-    with tempfile.TemporaryDirectory(prefix="mozhu-benchmark-") as folder:
+    with tempfile.TemporaryDirectory(prefix="work-", dir=place) as folder:
         try:
             module = importlib.import_module(f"benchmarks.{benchmark.module}")
             comparisons = module.measure(Path(folder), benchmark.sizes[size])
@@ -44,4 +45,4 @@ def measure(name: str, size: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write_json(sys.argv[3], measure(sys.argv[1], sys.argv[2]))
+    write_json(sys.argv[3], measure(sys.argv[1], sys.argv[2], Path(sys.argv[3]).parent))

@@ -10,12 +10,15 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import MozhuError, PreflightFailed, WillNotFit, error_class
 from mozhu.kernel.files import human_size
 from mozhu.kernel.machine import Machine, describe
+from mozhu.kernel.paths import workspace_or_here
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
+from mozhu.workspace.extensions import load_extensions
 
 
 def plan_training(spec: TrainSpec, folder: Path) -> tuple[list[Finding], Any]:
     """Findings and forecast; the forecast is ``None`` where model or data cannot be read (a finding says why)."""
+    load_extensions(workspace_or_here())  # a workspace's own engine or reader counts here as well
     machine = describe(folder)
     findings: list[Finding] = slots.load("mozhu.rooms", "preflight")(spec, machine, folder)
     try:

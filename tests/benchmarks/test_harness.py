@@ -187,21 +187,21 @@ def test_the_code_version_follows_the_benchmark_and_not_the_day():
     assert code_version("metrics") == code_version("metrics") != code_version("tokens")
 
 
-def test_a_record_has_the_machine_and_neither_its_name_nor_a_path(monkeypatch):
+def test_a_record_has_the_machine_and_neither_its_name_nor_a_path(monkeypatch, tmp_path):
     work = SimpleNamespace(measure=lambda folder, size: [Comparison("t", {"a": samples(1.0)})])
     monkeypatch.setattr(one.importlib, "import_module", lambda name: work)
-    record = one.measure("metrics", SHORT)
+    record = one.measure("metrics", SHORT, tmp_path)
     assert {"code", "date", "machine", "libraries", "load", "comparisons"} <= set(record)
     assert {"cores", "memory_gb", "cpu"} <= set(record["machine"])
     _assert_private(json.dumps(record))
 
 
-def test_a_benchmark_that_cannot_run_here_says_why(monkeypatch):
+def test_a_benchmark_that_cannot_run_here_says_why(monkeypatch, tmp_path):
     def measure(folder, size):
         raise Skipped("needs 9TB")
 
     monkeypatch.setattr(one.importlib, "import_module", lambda name: SimpleNamespace(measure=measure))
-    record = one.measure("metrics", SHORT)
+    record = one.measure("metrics", SHORT, tmp_path)
     assert record["skipped"] == "needs 9TB" and "comparisons" not in record
 
 

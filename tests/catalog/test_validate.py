@@ -20,11 +20,11 @@ from registry_artefacts import (
 )
 
 from mozhu.kernel.errors import MissingFile, VersionFailed
-from mozhu.kernel.safetensors import BadHeader, read_header
+from mozhu.kernel.safetensors import CODES
 from mozhu.kernel.texts import LANGUAGES, page_texts, set_language
 from mozhu.platform import catalog
 from mozhu.platform.catalog.gguf import BadGguf
-from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.records.manifest import Manifest, make_manifest, manifest_problems
 
 WEIGHTS = "model.safetensors"
 
@@ -64,30 +64,42 @@ def test_a_truncated_safetensors_file_is_found_without_a_manifest(registry, tmp_
     assert [problem.file for problem in report.errors] == [WEIGHTS] and not report.is_whole
 
 
-def test_a_header_that_contradicts_itself_is_found(tmp_path):
-    good = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+def _damage_header(path: Path, header: object, data: bytes) -> None:
+    head = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(head)) + head + data)
+
+
+def test_a_header_that_contradicts_itself_is_found(registry, tmp_path):
+    good = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     bad = {
-        "offsets": [
-            {"a": {**good["a"], "data_offsets": [0, 4]}},
-            {"a": good["a"], "b": {**good["a"], "data_offsets": [4, 12]}},
-            {"a": good["a"], "b": {**good["a"], "data_offsets": [9, 17]}},
-        ],
-        "tensor": [
-            {"a": {**good["a"], "dtype": "X9"}},
-            {"a": {**good["a"], "shape": [-2]}},
-            {"a": 3},
-            {"a": {}},
-        ],
+        "tensor_size": [{"a": {**good, "data_offsets": [0, 4]}}],
+        "tensor_overlap": [{"a": good, "b": {**good, "data_offsets": [4, 12]}}],
+        "tensor_gap": [{"a": good, "b": {**good, "data_offsets": [9, 17]}}],
+        "tensor_dtype": [{"a": {**good, "dtype": "X9"}}],
+        "tensor_entry": [{"a": {**good, "shape": [-2]}}, {"a": 3}, {"a": {}}],
         "header_json": [[], "x"],
-        "trailing": [{}],
+        "bytes_left": [{}],
     }
-    for reason, headers in bad.items():
+    folder = write_model(tmp_path / "m")
+    for code, headers in bad.items():
         for header in headers:
-            head = json.dumps(header).encode()
-            (tmp_path / "x").write_bytes(struct.pack("<Q", len(head)) + head + b"\0" * 8)
-            with pytest.raises(BadHeader) as error:
-                read_header(tmp_path / "x")
-            assert error.value.reason == reason, header
+            _damage_header(folder / WEIGHTS, header, b"\0" * 17)
+            assert (WEIGHTS, f"safetensors_{code}") in found(registry.validate(folder)), header
+
+
+def test_every_fault_of_a_header_is_told_and_a_cut_file_is_one(registry, tmp_path):
+    folder = write_model(tmp_path / "m")
+    beyond = {"dtype": "F32", "shape": [2], "data_offsets": [96, 104]}
+    faults = {name: {"dtype": "Q4"} | {"shape": [1], "data_offsets": [0, 4]} for name in ("a", "b")}
+    _damage_header(folder / WEIGHTS, {**faults, "c": 3, "d": beyond, "e": beyond}, b"\0" * 8)
+    errors = registry.validate(folder).errors
+    assert [(error.code, error.params["tensor"]) for error in errors] == [
+        ("safetensors_tensor_dtype", "a"),
+        ("safetensors_tensor_dtype", "b"),
+        ("safetensors_tensor_entry", "c"),
+        ("safetensors_tensor_range", "d"),
+    ]
+    assert (errors[-1].params["count"], errors[-1].params["needed"]) == (2, 104)
 
 
 def test_all_problems_come_in_one_pass(registry, tmp_path):
@@ -188,6 +200,33 @@ def test_a_person_may_write_the_readme_of_a_version(registry, tmp_path):
     assert registry.validate(reference).is_whole
 
 
+def test_what_the_registry_writes_beside_a_version_is_no_difference_to_its_manifest(registry, tmp_path):
+    place = registry.resolve(registry.register(write_run(tmp_path / "run"), copy=True).version.reference)
+    manifest = Manifest.read(place / "manifest.json")
+    assert (place / "registration.json").is_file() and (place / "README.md").is_file()
+    assert manifest_problems(place, manifest) == []
+    (place / "sub").mkdir()
+    (place / "sub" / "README.md").write_text("not the registry's")
+    (place / "base.json").write_text("{}")
+    (place / "adapter_config.json").unlink()
+    different = {(path, code) for path, code, _ in manifest_problems(place, manifest)}
+    assert different == {
+        ("sub/README.md", "extra"),
+        ("base.json", "size"),
+        ("adapter_config.json", "missing"),
+    }
+
+
+def test_a_listed_readme_is_held_against_its_hash(tmp_path):
+    folder = write_model(tmp_path / "m")
+    (folder / "README.md").write_text("one")
+    manifest = make_manifest(folder)
+    (folder / "README.md").write_text("two")
+    [(path, code, params)] = manifest_problems(folder, manifest)
+    assert (path, code) == ("README.md", "sha256") and params["expected"] != params["found"]
+    assert manifest_problems(folder, manifest, hashes=False) == []
+
+
 def test_a_place_that_is_not_there_is_said_so(registry):
     with pytest.raises(MissingFile):
         registry.validate("no/such/place")
@@ -197,7 +236,7 @@ def test_every_problem_has_words_in_both_languages():
     sources = [path.read_text(encoding="utf-8") for path in Path(catalog.__file__).parent.glob("*.py")]
     pattern = r"(?:fault|remark)\([^,()]*(?:\([^()]*\))?[^,()]*, \"(\w+)\""
     codes = {code for source in sources for code in re.findall(pattern, source)}
-    codes |= {f"safetensors_{reason}" for reason in BadHeader.REASONS}
+    codes |= {f"safetensors_{code}" for code in CODES}
     codes |= {f"gguf_{reason}" for reason in BadGguf.REASONS}
     assert len(codes) > 35
     for lang in LANGUAGES:

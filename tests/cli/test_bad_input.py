@@ -144,6 +144,14 @@ CASES = (
         _write("rows.json", '[{"instruction": "a", "output": "b"},\n {"instruction": }]'),
         names=("rows.json", "2"),
     ),
+    Case(
+        "config in GBK",
+        ("train", "--config", "mine.json"),
+        "FILE-009",
+        3,
+        lambda root: (root / "mine.json").write_bytes('{"comment": "训练"}'.encode("gbk")) and None,
+        names=("mine.json",),
+    ),
     # a folder that is no model
     Case(
         "no model", ("train", "--model", "photos", *TRAIN[3:]), "MODEL-001", 3, _no_model, names=("photos",)

@@ -32,6 +32,7 @@ from mozhu.kernel.errors import (
 from mozhu.specs.export import MergeSpec
 from mozhu.specs.records.certificate import Certificate, Check
 from mozhu.specs.records.manifest import Manifest, manifest_problems
+from mozhu.specs.records.sidecars import ABOUT
 
 
 def merge(base: Path, adapter: Path, target: Path, **more: object):
@@ -110,6 +111,14 @@ def test_the_folder_is_a_whole_model_with_tokenizer_template_and_true_manifest(b
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").chat_template
     manifest = Manifest.read(tmp_path / "merged" / "manifest.json")
     assert manifest_problems(tmp_path / "merged", manifest) == []
+
+
+def test_what_the_registry_wrote_about_the_base_is_not_said_of_the_result(base, adapter, tmp_path):
+    registered = shutil.copytree(base, tmp_path / "registered")
+    for name in ABOUT:
+        (registered / name).write_text("{}")
+    merge(registered, adapter, tmp_path / "merged")
+    assert not {path.name for path in (tmp_path / "merged").iterdir()} & ABOUT
 
 
 @pytest.mark.parametrize("touched", ["lm_head", "embed_tokens"])

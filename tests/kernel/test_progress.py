@@ -131,6 +131,22 @@ def test_a_tail_gives_each_event_once_and_leaves_a_line_that_is_being_written(tm
     log.close()
 
 
+def test_a_tail_that_skips_a_torn_line_sees_what_takes_its_place(tmp_path: Path) -> None:
+    """A killed run is started again: the follower opens first, then the run cuts the torn line and goes on."""
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.emit("start")
+    log.close()
+    with open(path, "ab") as file:
+        file.write(b'{"schema": 1, "seq": 2, "kind": "step", "loss": 1.2')
+    tail = EventTail(path)
+    tail.skip_to_end()
+    log = EventLog(path)
+    log.emit("resumed")
+    assert [event["kind"] for event in tail.read()] == ["resumed"]
+    log.close()
+
+
 def test_times_are_utc() -> None:
     abroad = NOON.astimezone(timezone(timedelta(hours=8)))
     assert iso_time(abroad) == iso_time(NOON) == "2026-11-21T12:00:00.120Z"

@@ -17,8 +17,11 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import mozhu
+from mozhu.cli.main import main
+from mozhu.engine.evaluation.run import run_evaluate
 from mozhu.engine.inference.llama_cpp import LlamaCpp
 from mozhu.kernel.files import read_json, read_jsonl
+from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.records.certificate import Certificate
 from mozhu.specs.records.manifest import Manifest, manifest_problems
 from mozhu.specs.records.result import Result
@@ -29,7 +32,7 @@ COMMANDS = {
     "forecast": "forecast --model {base} --dataset data/rows_train.jsonl --val_dataset data/rows_validation.jsonl "
     "--num_train_epochs 6 --batch_size 8 --json",
     "train": "train --model {base} --dataset data/rows_train.jsonl --val_dataset data/rows_validation.jsonl "
-    "--output_dir 6_output/tuned --num_train_epochs 6 --batch_size 8 --learning_rate 5e-3 --json",
+    "--output_dir 6_output/tuned --num_train_epochs 6 --batch_size 8 --learning_rate 3e-3 --json",
     "evaluate": "evaluate --checkpoint 6_output/tuned --test_data data/rows_test.jsonl "
     "--output_dir 6_output/scores --max_new_tokens 24 --json",
     "merge": "merge --adapter 6_output/tuned --output_path merged_model --json",
@@ -164,9 +167,11 @@ def test_the_numbers_of_the_base_are_those_of_the_plain_base(chain: Chain, tmp_p
     assert sides["perplexity"]["tuned"]["value"] == pytest.approx(
         _perplexity(chain, chain.adapted()), rel=1e-4
     )
-    words = f"evaluate --checkpoint {chain.base} --test_data data/rows_test.jsonl --max_new_tokens 24".split()
-    chain.place.done(*words, "--output_dir", tmp_path / "plain")
-    plain = read_json(tmp_path / "plain/evaluation.json")["sets"]["test"]["metrics"]
+    spec = EvaluateSpec(
+        checkpoint=str(chain.base), test_data=str(chain.path("data/rows_test.jsonl")), max_new_tokens=24
+    )
+    run_evaluate(spec, tmp_path, lambda kind, **fields: None)
+    plain = read_json(tmp_path / "evaluation.json")["sets"]["test"]["metrics"]
     for name, metric in sides.items():
         assert metric["base"] == pytest.approx(plain[name]["tuned"], rel=1e-5), name
 
@@ -233,24 +238,17 @@ def _answers(checkpoint: Path | str) -> list[str]:
     return found
 
 
-def test_plain_peft_answers_as_infer_does(chain: Chain) -> None:
-    question = QUESTIONS[0]
+def test_plain_peft_answers_as_infer_does(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     adapter = chain.path("6_output/tuned/lora_adapter")
-    said = chain.place.done(
-        "infer",
-        "--checkpoint",
-        adapter,
-        "--mode",
-        "single",
-        "--question",
-        question,
-        "--max_new_tokens",
-        32,
-        "--json",
-    )
+    monkeypatch.chdir(chain.place.root)
+    words = f"infer --checkpoint {adapter} --mode single --question {QUESTIONS[0]} --max_new_tokens 32 --json"
+    assert main(words.split()) == 0
+    answer = json.loads(capfd.readouterr().out)["answer"]
     tokenizer = AutoTokenizer.from_pretrained(adapter)
-    made = _greedy(chain.adapted(), _prompt(tokenizer, question), 32)
-    assert tokenizer.decode(made, skip_special_tokens=True).strip() == said.json()["answer"]
+    made = _greedy(chain.adapted(), _prompt(tokenizer, QUESTIONS[0]), 32)
+    assert tokenizer.decode(made, skip_special_tokens=True).strip() == answer
 
 
 def test_every_artefact_has_a_certificate_that_passed(chain: Chain) -> None:
@@ -266,7 +264,7 @@ def test_every_artefact_has_a_certificate_that_passed(chain: Chain) -> None:
         assert manifest_problems(manifest.parent, Manifest.read(manifest)) == [], name
     merge = Certificate.read(chain.path("merged_model/certificate.json"))
     difference = next(check for check in merge.checks if check.name == "max_abs_logit_difference")
-    assert float(difference.value) <= float(difference.limit) <= 1e-4
+    assert float(difference.value) <= 1e-4
 
 
 def test_registering_gives_ready_versions(chain: Chain) -> None:
@@ -279,10 +277,9 @@ def test_registering_gives_ready_versions(chain: Chain) -> None:
         chain.place.done("registry", "validate", chain.path("5_models") / one["version"]["path"])
 
 
-def test_a_registered_version_answers_by_its_name(chain: Chain) -> None:
-    words = ("--mode", "single", "--question", QUESTIONS[0], "--max_new_tokens", 32, "--json")
-    said = chain.place.done("infer", "--checkpoint", "tuned:v1", *words)
-    assert said.json()["answer"].startswith("口令：")
+def test_a_registered_version_answers_by_its_name(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(chain.place.root)
+    assert _answers("tuned:v1") == _answers("6_output/tuned")
 
 
 def test_the_same_training_evaluation_and_registration_are_already_done(chain: Chain) -> None:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from mozhu.engine.inference.generate import generate_many
 from mozhu.engine.scoring.agreement import compare_logits
 from mozhu.engine.scoring.examples import row_ask, row_examples
-from mozhu.engine.scoring.generate import generate_many
 from mozhu.engine.scoring.perplexity import Example, Likelihood, calculate_perplexity, score_rows
 from mozhu.engine.weights.template import Renderer
 from mozhu.testing import tiny_rows

@@ -193,7 +193,7 @@ def test_every_difference_from_a_manifest_is_found(artefact: Path) -> None:
     write_bytes(artefact / "config.json", b"{ }")
     (artefact / "sub/说明.md").unlink()
     write_bytes(artefact / "new.txt", b"")
-    assert sorted(manifest_problems(artefact, manifest)) == [
+    assert sorted((problem[0], problem[1]) for problem in manifest_problems(artefact, manifest)) == [
         ("config.json", "size"),
         ("new.txt", "extra"),
         ("sub/说明.md", "missing"),

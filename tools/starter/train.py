@@ -121,13 +121,18 @@ def batches(
 
     Args:
         usable: the ids that repeated random tokens are drawn from.
-        seen: counts the ids that carried loss in conversations.
+        seen: counts the ids that carried loss.
     """
+
+    def counted(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.update(batch[1][batch[1] != IGNORED].tolist())
+        return batch
+
     rng = random.Random(seed)
     pad = encoder.tokenizer.pad_token_id
     step = 0
     while step < plan.dense:
-        yield dense_batch(step, plan, usable, rng)
+        yield counted(dense_batch(step, plan, usable, rng))
         step += 1
     while True:
         strings.reach = min(1.0, 0.15 + 1.7 * (step - plan.dense) / max(1, plan.steps - plan.dense))
@@ -150,11 +155,10 @@ def batches(
             width = max(len(ids) for ids, _ in group)
             inputs = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in group])
             labels = torch.tensor([lab + [IGNORED] * (width - len(lab)) for _, lab in group])
-            seen.update(labels[labels != IGNORED].tolist())
-            yield inputs, labels
+            yield counted((inputs, labels))
             step += 1
             if step % plan.dense_every == 0:
-                yield dense_batch(step, plan, usable, rng)
+                yield counted(dense_batch(step, plan, usable, rng))
                 step += 1
 
 
@@ -188,7 +192,7 @@ def train(
     seed: int,
     usable: list[int],
 ) -> Counter[int]:
-    """Train in place and return how often each id carried loss in conversations.
+    """Train in place and return how often each id carried loss.
 
     Args:
         usable: the ids that can occur in text.

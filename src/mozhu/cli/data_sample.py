@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.engine_run import shown
+from mozhu.cli.engine_run import shown, would_write
 from mozhu.kernel import slots
 from mozhu.kernel.texts import text
 from mozhu.specs.data import SampleSpec
 
 
 def act(call: Call) -> int:
+    if call.dry_run:
+        return would_write(call, [Path(call.spec.output_dir) / "sample_data.json"])
     path: Path = slots.load("mozhu.rooms", "write_sample")(Path(call.spec.output_dir))
     command = (
         f"mozhu data prepare --input {shown(path)} --format_type alpaca"
@@ -23,4 +25,4 @@ def act(call: Call) -> int:
     return 0
 
 
-COMMAND = Command("data sample", act, SampleSpec)
+COMMAND = Command("data sample", act, SampleSpec, switches=("dry_run",))

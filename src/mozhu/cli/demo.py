@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.engine_run import shown
+from mozhu.cli.engine_run import shown, would_write
 from mozhu.demo.stages import Demo, Story, is_done, read_story
 from mozhu.kernel.files import sha256_json
 from mozhu.kernel.paths import workspace_or_here
@@ -19,6 +19,8 @@ def act(call: Call) -> int:
     workspace = call.workspace or workspace_or_here()
     spec: DemoSpec = with_absolute_paths(with_references(call.spec, workspace))
     folder = Path(spec.output_dir) if spec.output_dir else workspace.output / _name(spec)
+    if call.dry_run:
+        return would_write(call, [folder])
     if is_done(folder):
         call.output.say(text("demo.already", path=shown(folder)))
         story = read_story(folder)
@@ -61,4 +63,4 @@ def _show(call: Call, story: Story, folder: Path) -> None:
         call.output.say(f"  {command}")
 
 
-COMMAND = Command("demo", act, DemoSpec, switches=("quiet",))
+COMMAND = Command("demo", act, DemoSpec, switches=("dry_run", "quiet"))

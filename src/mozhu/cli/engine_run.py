@@ -73,6 +73,13 @@ def summary(
     return "\n".join(lines)
 
 
+def would_write(call: Call, paths: Sequence[Path]) -> int:
+    """What ``--dry_run`` says of a command that only writes files; nothing is written."""
+    names = [shown(path) for path in paths]
+    call.output.data({"would_write": names}, text("runs.would_write", paths=", ".join(names)))
+    return 0
+
+
 def shown(path: Path) -> str:
     """``path`` as a person would type it: relative where it lies below the current folder."""
     path = Path(os.path.normpath(path))

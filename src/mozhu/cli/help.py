@@ -34,7 +34,8 @@ def command_help(name: str, spec: type[Spec] | None, switches: Sequence[str], us
 def _field_row(verb: str, item: Field) -> tuple[str, str]:
     note = text("cli.required") if item.required else ""
     if not item.required and item.default not in (None, (), {}, ""):
-        note = text("cli.default", value=item.default)
+        shown = " ".join(item.default) if isinstance(item.default, tuple) else item.default
+        note = text("cli.default", value=shown)
     choices = f"{{{'|'.join(item.choices)}}}" if item.choices else ""
     details = "; ".join(part for part in (choices, note) if part)
     return f"--{item.name}", item.help(verb) + (f"  [{details}]" if details else "")
@@ -47,7 +48,7 @@ def _common_rows(spec: type[Spec] | None, switches: Sequence[str]) -> list[tuple
         if spec.has_presets:
             names = ", ".join(preset_names(spec, find_workspace()))
             rows.append(("--preset NAME", text("cli.flag.preset", names=names)))
-    rows += [(f"--{name}", text(f"cli.flag.{name}")) for name in switches]
+    rows += [(f"--{name}", text(f"cli.flag.{'resolved' if name == 'config' else name}")) for name in switches]
     rows += [(f"--{name}", text(f"cli.flag.{name}")) for name in ("json", "debug")]
     return [*rows, ("--lang zh|en", text("cli.flag.lang")), ("-h, --help", text("cli.flag.help"))]
 

@@ -123,14 +123,18 @@ def _answer_one(call: Call, chat: Any, question: str) -> int:
 
 def _answer_all(call: Call, spec: InferSpec, chat: Any, rows: list[dict[str, Any]]) -> int:
     view = open_view(quiet=call.quiet)
-    answers: list[dict[str, Any]] = []
+
+    def show(made: int, total: int) -> None:
+        view.show({"kind": "step", "t": "1970-01-01T00:00:00Z", "step": made, "total": total})
+
     try:
-        for number, row in enumerate(rows, start=1):
-            answer = chat.answer(row["messages"])
-            answers.append({**row, "answer": answer.text, "tokens": answer.tokens, "stopped": answer.stopped})
-            view.show({"kind": "step", "t": "1970-01-01T00:00:00Z", "step": number, "total": len(rows)})
+        made = chat.answer_many([row["messages"] for row in rows], show)
     finally:
         view.close()
+    answers = [
+        {**row, "answer": answer.text, "tokens": answer.tokens, "stopped": answer.stopped}
+        for row, answer in zip(rows, made, strict=True)
+    ]
     if spec.output:
         write_jsonl(Path(spec.output), answers)
         call.output.data(

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.registry_validate import report_lines
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.service import registry_register
-from mozhu.specs.registry import RegisterSpec
+from mozhu.platform.catalog.service import registry_register, registry_validate
+from mozhu.specs.registry import RegisterSpec, ValidateSpec
 from mozhu.workspace.places import with_absolute_paths
 
 
 def act(call: Call) -> int:
+    root = (call.workspace or workspace_or_here()).root
     spec: RegisterSpec = with_absolute_paths(call.spec)
-    done = registry_register((call.workspace or workspace_or_here()).root, spec)
+    if call.dry_run:
+        report = registry_validate(root, ValidateSpec(model_path=spec.path))
+        call.output.data(
+            {"would_register": spec.model_dump(mode="json"), **report.to_json()},
+            "\n".join(report_lines(report)),
+        )
+        return report.exit_code
+    done = registry_register(root, spec)
     version = done.version
     words = text(
         "registry.register.already" if done.already else "registry.register.done",
@@ -28,4 +37,6 @@ def act(call: Call) -> int:
     return 0
 
 
-COMMAND = Command("registry register", act, RegisterSpec, words=1, first_word="path", usage="FOLDER")
+COMMAND = Command(
+    "registry register", act, RegisterSpec, switches=("dry_run",), words=1, first_word="path", usage="FOLDER"
+)

@@ -7,6 +7,7 @@ from mozhu.kernel.files import human_size
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.service import registry_validate
+from mozhu.platform.catalog.views import ValidationReport
 from mozhu.specs.registry import ValidateSpec
 from mozhu.workspace.places import with_absolute_paths
 
@@ -17,22 +18,22 @@ def act(call: Call) -> int:
     if call.output.as_json:
         call.output.data(report.to_json())
         return report.exit_code
+    print("\n".join(report_lines(report)))
+    return report.exit_code
+
+
+def report_lines(report: ValidationReport) -> list[str]:
+    """The verdict, then every problem with its file."""
     if report.is_whole:
-        print(
-            text(
-                "registry.validate.whole",
-                path=report.path,
-                files=report.file_count,
-                size=human_size(report.size_bytes),
-                warnings=len(report.warnings),
-            )
+        size, warnings = human_size(report.size_bytes), len(report.warnings)
+        head = text(
+            "registry.validate.whole", path=report.path, files=report.file_count, size=size, warnings=warnings
         )
     else:
-        errors, warnings = len(report.errors), len(report.warnings)
-        print(text("registry.validate.damaged", path=report.path, errors=errors, warnings=warnings))
-    for problem in (*report.errors, *report.warnings):
-        print(f"  {text('registry.level.' + problem.level)}: {problem.line()}")
-    return report.exit_code
+        counts = {"errors": len(report.errors), "warnings": len(report.warnings)}
+        head = text("registry.validate.damaged", path=report.path, **counts)
+    problems = (*report.errors, *report.warnings)
+    return [head, *(f"  {text('registry.level.' + problem.level)}: {problem.line()}" for problem in problems)]
 
 
 COMMAND = Command("registry validate", act, ValidateSpec, words=1, first_word="model_path", usage="FOLDER")

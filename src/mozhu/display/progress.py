@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import sys
 from typing import Any, Protocol
 
@@ -153,9 +154,10 @@ class Notebook:
         bar = ""
         if event["kind"] == "step":
             done, total = float(event.get("step") or 0), float(event.get("total") or 1)
-            bar = f'<progress value="{done:g}" max="{total:g}"></progress> {done:g}/{total:g} {describe_step(event)}'
+            facts = html.escape(describe_step(event))
+            bar = f'<progress value="{done:g}" max="{total:g}"></progress> {done:g}/{total:g} {facts}'
         elif line := describe_event(event):
-            self._lines = [*self._lines[-7:], line]
+            self._lines = [*self._lines[-7:], html.escape(line)]
         self._handle.update(self._module.HTML("<br>".join([*self._lines, bar])))
 
     def close(self) -> None:

@@ -384,6 +384,19 @@ class WillNotFit(MachineError):
     code = "TRAIN-006"
 
 
+class BaseChangedMeanwhile(StateError):
+    """The base's files were changed between the start of a run and its end (or its resumption)."""
+
+    code = "TRAIN-007"
+
+
+class NotEnoughDisk(MachineError):
+    """The forecast needs more room than the disk of the run folder has."""
+
+    code = "TRAIN-033"
+    status = 507
+
+
 # ---------------------------------------------------------------- inference
 class NoQuestion(UsageError):
     code = "INFER-001"

@@ -91,6 +91,11 @@ def workspace_or_here() -> Workspace:
     return find_workspace() or Workspace(Path.cwd())
 
 
+def looks_like_path(ref: str) -> bool:
+    """Whether ``ref`` can only be meant as a path: no name and no hub id is written so."""
+    return ref.startswith((".", "~", "/", "\\")) or ref.count("/") > 1 or Path(ref).is_absolute()
+
+
 def check_name(name: str) -> str:
     """``name``, when it can be the name of a model, version, data set or run.
 

@@ -77,8 +77,13 @@ class EventTail:
         self.offset = 0
 
     def skip_to_end(self) -> None:
-        """Leave out what is there already, so that a resumed run shows only what is new."""
-        self.offset = self.path.stat().st_size if self.path.exists() else 0
+        """Leave out what is there already, so that a resumed run shows only what is new.
+
+        A torn last line is not counted: whoever goes on with the log cuts it.
+        """
+        if self.path.exists():
+            with reading(self.path):
+                self.offset = self.path.read_bytes().rfind(b"\n") + 1
 
     def read(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():

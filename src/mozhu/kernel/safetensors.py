@@ -1,22 +1,24 @@
-"""What a safetensors file says about itself, read without loading a tensor.
+"""What a safetensors file says about itself, read and checked without loading a tensor.
 
 The layout (https://github.com/huggingface/safetensors): eight bytes little-endian length of the header, the
-header as JSON, then the tensors one after the other without gaps.
+header as JSON, then the tensors' bytes without gaps or overlaps up to the end of the file.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mozhu.kernel.files import reading
 
-MAX_HEADER_BYTES = 100_000_000
+HEADER_LIMIT_BYTES = 100_000_000  # the reference reader's own limit
 _LENGTH_BYTES = 8
-DTYPE_BITS = {
+# Bits of one element by safetensors' name of the type.
+BITS_OF = {
     **dict.fromkeys(("F4",), 4),
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
@@ -24,17 +26,28 @@ DTYPE_BITS = {
     **dict.fromkeys(("I32", "U32", "F32"), 32),
     **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
 }
+# What can be wrong with a file; whoever shows it has words for each.
+CODES = (
+    "no_header",
+    "header_length",
+    "header_json",
+    "metadata",
+    "tensor_entry",
+    "tensor_dtype",
+    "tensor_range",
+    "tensor_size",
+    "tensor_overlap",
+    "tensor_gap",
+    "bytes_left",
+)
 
 
-class BadHeader(ValueError):
-    """The file is not whole. ``reason`` is one of ``REASONS``, ``params`` its figures."""
+@dataclass(frozen=True)
+class HeaderProblem:
+    """One fault: ``code`` is one of :data:`CODES`, ``params`` the tensor and the figures."""
 
-    REASONS = ("short", "header_length", "header_json", "tensor", "offsets", "truncated", "trailing")
-
-    def __init__(self, reason: str, **params: object) -> None:
-        self.reason = reason
-        self.params = params
-        super().__init__(reason, params)
+    code: str
+    params: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -49,69 +62,108 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """``data_start`` is where the first tensor's bytes begin in the file."""
+    """``tensors`` are the sound ones, in the order of their bytes; ``data_start`` is where the bytes begin.
 
-    tensors: dict[str, TensorEntry]
-    metadata: dict[str, str]
-    data_start: int
+    With ``problems`` the file is not to be loaded.
+    """
+
+    tensors: dict[str, TensorEntry] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    data_start: int = 0
+    problems: tuple[HeaderProblem, ...] = ()
 
 
 def read_header(path: Path) -> Header:
-    """The header of ``path``, held against the size of the file.
+    """The header of ``path``, held against the size of the file, with every fault.
 
     Raises:
-        BadHeader: the file is cut off, has bytes too many, or a tensor does not fit its own description.
         MissingFile: FILE-001. NotReadable: FILE-005.
     """
     with reading(path), open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < _LENGTH_BYTES:
-            raise BadHeader("short", size=size)
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        if not 2 <= length <= min(MAX_HEADER_BYTES, size - _LENGTH_BYTES):
-            raise BadHeader("header_length", length=length, size=size)
+        first = file.read(_LENGTH_BYTES)
+        if len(first) < _LENGTH_BYTES:
+            return _refused("no_header", size=size)
+        length = int.from_bytes(first, "little")
+        if not 2 <= length <= min(HEADER_LIMIT_BYTES, size - _LENGTH_BYTES):
+            return _refused("header_length", length=length, size=size)
         content = file.read(length)
-    entries = _parse(content)
-    metadata = entries.pop("__metadata__", {})
-    tensors = {name: _entry(name, value) for name, value in entries.items()}
-    _check_layout(tensors, size - _LENGTH_BYTES - length)
-    return Header(tensors, metadata if isinstance(metadata, dict) else {}, _LENGTH_BYTES + length)
-
-
-def _parse(content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise BadHeader("header_json", found=str(error)) from error
-    if not isinstance(value, dict):
-        raise BadHeader("header_json", found=type(value).__name__)
-    return value
+        table = json.loads(content, object_pairs_hook=_no_doubles)
+    except (ValueError, RecursionError) as error:
+        return _refused("header_json", found=str(error))
+    if not isinstance(table, dict):
+        return _refused("header_json", found=type(table).__name__)
+    return _checked(table, _LENGTH_BYTES + length, size)
 
 
-def _entry(name: str, value: Any) -> TensorEntry:
-    try:
-        dtype, shape, (begin, end) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
-        bits = DTYPE_BITS[dtype]
-        numbers = (*shape, begin, end)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadHeader("tensor", tensor=name) from error
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise BadHeader("tensor", tensor=name)
-    for length in shape:
-        bits *= length
-    if bits % 8 or end - begin != bits // 8:
-        raise BadHeader("offsets", tensor=name)
-    return TensorEntry(dtype, shape, begin, end)
+def _refused(code: str, **params: Any) -> Header:
+    return Header(problems=(HeaderProblem(code, params),))
 
 
-def _check_layout(tensors: dict[str, TensorEntry], data_bytes: int) -> None:
-    """Tensors lie end to end from 0 and fill the file exactly."""
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"doubled key {name!r}")
+        values[name] = value
+    return values
+
+
+def _checked(table: dict[str, Any], data_start: int, size: int) -> Header:
+    metadata = table.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata
+    told = isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    problems = [] if told else [HeaderProblem("metadata", {})]
+    tensors: dict[str, TensorEntry] = {}
+    for name, entry in table.items():
+        found = _entry(name, entry, size - data_start)
+        if isinstance(found, HeaderProblem):
+            problems.append(found)
+        else:
+            tensors[name] = found
+    tensors = dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)))
+    all_known = len(tensors) == len(table)
+    problems += _layout_problems(tensors, size - data_start, all_known=all_known)
+    return Header(tensors, metadata if told else {}, data_start, tuple(problems))
+
+
+def _entry(name: str, entry: Any, data_bytes: int) -> TensorEntry | HeaderProblem:
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
+        return HeaderProblem("tensor_entry", {"tensor": name})
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BITS_OF:
+        return HeaderProblem("tensor_dtype", {"tensor": name, "dtype": dtype})
+    if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        return HeaderProblem("tensor_entry", {"tensor": name})
+    begin, end = offsets
+    if end > data_bytes:
+        place = {"start": begin, "end": end, "data": data_bytes}
+        return HeaderProblem("tensor_range", {"tensor": name, **place})
+    bits = math.prod(shape) * BITS_OF[dtype]
+    if bits != (end - begin) * 8:
+        sizes = {"bytes": end - begin, "expected": -(-bits // 8), "dtype": dtype, "shape": shape}
+        return HeaderProblem("tensor_size", {"tensor": name, **sizes})
+    return TensorEntry(dtype, tuple(shape), begin, end)
+
+
+def _naturals(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+
+
+def _layout_problems(
+    tensors: dict[str, TensorEntry], data_bytes: int, *, all_known: bool
+) -> list[HeaderProblem]:
+    """Overlaps; where all tensors are known also gaps and bytes after the last one."""
+    problems = []
     position = 0
-    for name, entry in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if entry.begin != position:
-            raise BadHeader("offsets", tensor=name)
-        position = entry.end
-    if data_bytes < position:
-        raise BadHeader("truncated", expected=position, found=data_bytes)
-    if data_bytes > position:
-        raise BadHeader("trailing", expected=position, found=data_bytes)
+    for name, entry in tensors.items():
+        if entry.begin < position:
+            problems.append(HeaderProblem("tensor_overlap", {"tensor": name}))
+        elif entry.begin > position and all_known:
+            gap = {"tensor": name, "bytes": entry.begin - position}
+            problems.append(HeaderProblem("tensor_gap", gap))
+        position = max(position, entry.end)
+    if all_known and position < data_bytes:
+        problems.append(HeaderProblem("bytes_left", {"bytes": data_bytes - position}))
+    return problems

@@ -6,7 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mozhu.kernel.paths import workspace_or_here
 from mozhu.specs.base import Spec
+from mozhu.specs.layers import Layers, resolve
 
 
 class NamedSource(BaseModel):
@@ -27,3 +29,8 @@ class ModelSettings(Spec):
     models: dict[str, NamedSource] = {}
     datasets: dict[str, NamedSource] = {}
     hub: Literal["none", "huggingface", "modelscope"] = "none"
+
+
+def model_settings() -> ModelSettings:
+    """The names that hold in the workspace in force."""
+    return resolve(ModelSettings, Layers(flags={}, workspace=workspace_or_here())).spec

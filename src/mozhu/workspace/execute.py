@@ -15,8 +15,8 @@ from types import FrameType
 from typing import Any
 
 from mozhu.kernel import slots
-from mozhu.kernel.errors import InternalError, MozhuError, NotEnoughMemory, RunCancelled
-from mozhu.kernel.files import human_size, write_text
+from mozhu.kernel.errors import DiskFull, InternalError, MozhuError, NotEnoughMemory, RunCancelled
+from mozhu.kernel.files import free_bytes, human_size, write_text
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import EventLog
@@ -27,6 +27,8 @@ from mozhu.workspace.runs import RESULT, RunFolder, spec_class
 
 _INCIDENT = "incident.txt"
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to map segment")
+# safetensors and torch say it in words of their own, without the system's number.
+_NO_SPACE = ("no space left on device", "pytorchstreamwriter failed writing", "unexpected pos")
 
 
 def execute(path: Path) -> Result:
@@ -68,10 +70,10 @@ def _carry_out(run: RunFolder, log: EventLog) -> Result:
         log.emit("cancelled")
         return Result(state="cancelled", error=RunCancelled(path=str(run.path)).to_json())
     except MozhuError as error:
-        return _failed(_out_of_memory() if is_out_of_memory(error) else error, log)
+        return _failed(_machine_error(error, run.path) or error, log)
     except Exception as error:
-        if is_out_of_memory(error):
-            return _failed(_out_of_memory(), log)
+        if (known := _machine_error(error, run.path)) is not None:
+            return _failed(known, log)
         write_text(run.path / _INCIDENT, traceback.format_exc())
         logging.getLogger("mozhu").exception("run failed")
         return _failed(InternalError(incident=str(run.path / _INCIDENT), reason=_one_line(error)), log)
@@ -97,19 +99,44 @@ def _failed(error: MozhuError, log: EventLog) -> Result:
     return Result(state="failed", error=details)
 
 
+def _machine_error(error: BaseException, folder: Path) -> MozhuError | None:
+    """What the machine lacked, when that is what ``error`` comes from."""
+    if isinstance(error, DiskFull):
+        return error
+    if is_out_of_memory(error):
+        return _out_of_memory()
+    if is_disk_full(error):
+        return DiskFull(path=str(folder), free=human_size(free_bytes(folder)))
+    return None
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, said by Python, the system, torch or the loader of a library, also as a cause."""
+    return _says(error, {errno.ENOMEM}, _NO_MEMORY) or any(
+        isinstance(one, MemoryError) for one in _chain(error)
+    )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the disk had no room left, said by the system, torch or safetensors, also as a cause."""
+    return _says(error, {errno.ENOSPC, errno.EDQUOT}, _NO_SPACE)
+
+
+def _says(error: BaseException, numbers: set[int], signs: tuple[str, ...]) -> bool:
+    return any(
+        getattr(one, "errno", None) in numbers or any(sign in str(one).lower() for sign in signs)
+        for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and what it came from, each once."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
         seen.add(id(found))
-        words = str(found).lower()
-        if isinstance(found, MemoryError) or getattr(found, "errno", None) == errno.ENOMEM:
-            return True
-        if any(sign in words for sign in _NO_MEMORY):
-            return True
+        yield found
         found = found.__cause__ or found.__context__
-    return False
 
 
 def _out_of_memory() -> NotEnoughMemory:

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mozhu.kernel.errors import MozhuError, RunDied
-from mozhu.kernel.files import writing
+from mozhu.kernel.errors import DiskFull, MozhuError, RunCancelled, RunDied
+from mozhu.kernel.files import free_bytes, human_size, writing
 from mozhu.kernel.progress import EventTail
 from mozhu.kernel.texts import language
 from mozhu.specs.records.result import Result
@@ -23,6 +23,7 @@ from mozhu.workspace.runs import EVENTS, RunFolder
 OUTPUT = "process.log"
 _POLL_S = 0.1
 _GRACE_S = 60.0
+_LEAST_ROOM_BYTES = 64 << 10  # a run that could not write its result stopped for want of room
 
 
 class RunProcess:
@@ -73,11 +74,14 @@ class RunProcess:
         """How it ended.
 
         Raises:
-            RunDied: RUN-005, the process ended without leaving a result.
+            RunDied: RUN-005, the process ended without leaving a result. DiskFull: FILE-003, it had no room for one.
         """
         code = self._process.wait()
         result = self.run.result()
         if result is None:
+            free = free_bytes(self.run.path)
+            if code == DiskFull.exit_code and free < _LEAST_ROOM_BYTES:
+                raise DiskFull(path=str(self.run.path), free=human_size(free))
             raise RunDied(
                 path=str(self.run.path), status=code, log=str(self.run.path / OUTPUT), tail=self.last_output()
             )
@@ -109,16 +113,40 @@ class RunFailed(MozhuError):
 
 def run_to_end(run: RunFolder, on_event: Callable[[dict[str, Any]], None]) -> Result:
     """Run ``run`` in a process of its own and hand over its events; Ctrl-C and SIGTERM stop it gently, to resume."""
-    process = RunProcess(run)
+    before = run.result()
+    with _held_back() as asked:
+        process = RunProcess(run)
     try:
         with _terminated_as_interrupted():
+            if asked:
+                raise KeyboardInterrupt
             for event in process.events():
                 on_event(event)
     except KeyboardInterrupt:
         process.stop()
         for event in process.events():
             on_event(event)
+        result = run.result()
+        if result is None or result == before:  # stopped before it began, or killed because it did not stop
+            return Result(state="cancelled", error=RunCancelled(path=str(run.path)).to_json())
     return process.result()
+
+
+@contextmanager
+def _held_back() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM wait while a process is started, so that it is never lost sight of; tells which came."""
+    came: list[int] = []
+    old: dict[int, Any] = {}
+    try:
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            old[kind] = signal.signal(kind, lambda number, frame: came.append(number))
+    except ValueError:  # not the main thread
+        pass
+    try:
+        yield came
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

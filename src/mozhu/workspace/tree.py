@@ -51,6 +51,11 @@ def lay_out(root: Path) -> LaidOut:
     return LaidOut(root, (*written, *make_runtime_folders(Workspace(root))), tuple(kept))
 
 
+def missing_files(root: Path) -> list[str]:
+    """What :func:`lay_out` would write into ``root``, relative to it."""
+    return [name for name, _ in _files() if not (root / name).exists()]
+
+
 def make_runtime_folders(workspace: Workspace) -> list[str]:
     """The folders that hold what people make, the log that seed 002 prints, and the rule that keeps weights out of
     Git; returns what was missing.

@@ -11,10 +11,9 @@ from mozhu.engine.data.sample import ROWS_FILE, SAMPLE
 from mozhu.engine.weights.hub_cache import is_hub_id
 from mozhu.kernel.errors import ChangedSnapshot, MissingFile, OfflineHub, UnknownDataset
 from mozhu.kernel.files import sha256_file
-from mozhu.kernel.paths import workspace_or_here
-from mozhu.specs.layers import Layers, resolve
+from mozhu.kernel.paths import looks_like_path, workspace_or_here
 from mozhu.specs.records.snapshot import Snapshot
-from mozhu.specs.settings import ModelSettings
+from mozhu.specs.settings import model_settings
 
 SNAPSHOT = "snapshot.json"
 _SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".ndjson")
@@ -45,7 +44,7 @@ def find_place(ref: str, part: str = "train") -> Place:
     """
     if ref == SAMPLE:
         return Place(SAMPLE, ROWS_FILE)
-    settings, root = _settings(), workspace_or_here().root
+    settings, root = model_settings(), workspace_or_here().root
     if ref in settings.datasets:
         told = settings.datasets[ref].path
         inside = root / Path(told).expanduser()
@@ -56,7 +55,7 @@ def find_place(ref: str, part: str = "train") -> Place:
 
 def known_names() -> list[str]:
     """Every data set that works here without a path: ``sample``, configured ones, those under ``data/``."""
-    names = {SAMPLE, *_settings().datasets}
+    names = {SAMPLE, *model_settings().datasets}
     for folder in _data_folders():
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.suffix.lower() in _SUFFIXES:
@@ -73,7 +72,7 @@ def _place_unnamed(ref: str, part: str) -> Place:
         found = next((place for path in candidates if (place := _place_at(path, part))), None)
     if found is not None:
         return found
-    if Path(ref).suffix.lower() in _SUFFIXES or _looks_like_path(ref):
+    if Path(ref).suffix.lower() in _SUFFIXES or looks_like_path(ref):
         raise MissingFile(path=ref)
     if is_hub_id(ref) and not Path(ref).parent.is_dir():
         raise OfflineHub(name=ref)
@@ -123,11 +122,3 @@ def _part_of_snapshot(folder: Path, part: str) -> Place:
 
 def _data_folders() -> list[Path]:
     return list(dict.fromkeys((workspace_or_here().root / "data", Path.cwd() / "data")))
-
-
-def _settings() -> ModelSettings:
-    return resolve(ModelSettings, Layers(flags={}, workspace=workspace_or_here())).spec
-
-
-def _looks_like_path(ref: str) -> bool:
-    return ref.startswith((".", "~", "/", "\\")) or ref.count("/") > 1 or Path(ref).is_absolute()

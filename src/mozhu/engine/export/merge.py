@@ -7,14 +7,10 @@ Memory holds the largest tensor a few times, never the model. The result is the 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from mozhu.engine.export.adapter import Adapter, open_adapter, plan_changes
 from mozhu.engine.export.certify import certify
@@ -24,32 +20,25 @@ from mozhu.engine.export.merge_record import MERGE_RECORD
 from mozhu.engine.export.shards import Extra, write_index, write_shard
 from mozhu.engine.export.steps import Steps
 from mozhu.engine.export.targets import check_folder_target, check_space, from_folder, resolved
+from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.base_record import BASE_RECORD, read_base_record
 from mozhu.engine.weights.fingerprint import differing_parts, tokenizer_hash, weights_hash
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import AdapterMismatch, NoAdapter, NoEffect, NotMergeable
 from mozhu.kernel.files import read_json, replacing_folder, sha256_file, write_json
-from mozhu.kernel.machine import free_core_count
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
 from mozhu.specs.export import MergeSpec
-from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.records.manifest import NOT_LISTED, make_manifest
 from mozhu.specs.records.result import Artefact, Metric, Outcome
+from mozhu.specs.records.sidecars import ABOUT
 
 _HEAD = "lm_head.weight"
 _EMBEDDING = "embed_tokens.weight"
 _BASE_PARTS = ("weights", "tokenizer")
 # Never copied from the base: its weights, and records that speak about the base and not about the result.
-_NOT_COPIED = {
-    "manifest.json",
-    "certificate.json",
-    MERGE_RECORD,
-    BASE_RECORD,
-    "README.md",
-    "model_info.json",
-    "training_config.json",
-}
+_NOT_COPIED = {*NOT_LISTED, *ABOUT, MERGE_RECORD, BASE_RECORD}
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".index.json")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -89,7 +78,7 @@ def run_merge(spec: MergeSpec, folder: Path, emit: Emit) -> Outcome:
     base = open_checkpoint(model.shards)
     untied, extras = _prepare(adapter, base, model)
     check_space(target, base.size_bytes + sum(e.like.size_bytes for group in extras.values() for e in group))
-    with replacing_folder(target) as temporary, _free_threads():
+    with replacing_folder(target) as temporary, spare_threads():
         tally = _write_weights(adapter, base, temporary, extras, emit)
         write_index(model.path, temporary, extras)
         _copy_files(model.path, adapter.folder, temporary, untied=untied)
@@ -118,17 +107,6 @@ def run_merge(spec: MergeSpec, folder: Path, emit: Emit) -> Outcome:
             "untied": untied,
         },
     )
-
-
-@contextmanager
-def _free_threads() -> Iterator[None]:
-    """Torch on the free cores: on busy ones, threads that wait for each other cost three times the CPU."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, free_core_count()))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_base(adapter: Adapter, model: ModelFolder) -> None:

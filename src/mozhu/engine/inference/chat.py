@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from mozhu.engine.inference.answers import Answer, Messages, OnText, with_system
+from mozhu.engine.inference.generate import Progress, generate_many
 from mozhu.engine.inference.gguf_chat import GgufChat, is_gguf
 from mozhu.engine.weights.load import OpenModel, open_model
 from mozhu.kernel.errors import PromptTooLong
@@ -22,6 +24,12 @@ class Chat(Protocol):
     """A model that answers. ``answer`` gives text as it comes to ``on_text``; ``close`` frees the model."""
 
     def answer(self, messages: Messages, on_text: OnText | None = None) -> Answer: ...
+
+    def answer_many(
+        self, conversations: Sequence[Messages], progress: Progress | None = None
+    ) -> list[Answer]:
+        """One answer a conversation, in their order; ``progress`` is called with (made, all)."""
+        ...
 
     def close(self) -> None: ...
 
@@ -71,6 +79,33 @@ class TransformersChat:
         stopped = bool(made) and made[-1] in opened.renderer.stop_ids
         text = opened.tokenizer.decode(made, skip_special_tokens=True)
         return Answer(text.strip(), len(made), stopped)
+
+    def answer_many(
+        self, conversations: Sequence[Messages], progress: Progress | None = None
+    ) -> list[Answer]:
+        """Answers in batches of the spec's size; in float32 the same as asked one by one.
+
+        Raises:
+            PromptTooLong: INFER-002, for the first conversation that is.
+        """
+        opened, spec = self._opened, self._spec
+        prompts = [opened.renderer.prompt_ids(list(with_system(told, spec.system))) for told in conversations]
+        longest = max(map(len, prompts), default=0)
+        if longest >= self._limit:
+            raise PromptTooLong(tokens=longest, limit=self._limit)
+        made = generate_many(
+            opened.model,
+            opened.tokenizer,
+            prompts,
+            max_new_tokens=min(spec.max_new_tokens, self._limit - longest),
+            stop_ids=opened.renderer.stop_ids,
+            temperature=spec.temperature,
+            top_p=spec.top_p,
+            seed=spec.seed,
+            batch_size=spec.batch_size,
+            progress=progress,
+        )
+        return [Answer(answer.text.strip(), len(answer.ids), answer.stopped) for answer in made]
 
     def close(self) -> None:
         del self._opened

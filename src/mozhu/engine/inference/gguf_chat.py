@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mozhu.engine.inference.answers import Answer, Messages, OnText, with_system
@@ -11,6 +12,7 @@ from mozhu.engine.weights.jinja import ChatTemplate
 from mozhu.kernel.errors import NoChatTemplate, PromptTooLong
 from mozhu.specs.serve import InferSpec
 
+Progress = Callable[[int, int], object]
 _CONTEXT_TOKENS = 2048
 _MAGIC = b"GGUF"
 
@@ -54,6 +56,17 @@ class GgufChat:
         if on_text:
             on_text(text)
         return Answer(text, len(made), stopped)
+
+    def answer_many(
+        self, conversations: Sequence[Messages], progress: Progress | None = None
+    ) -> list[Answer]:
+        """One answer after the other: llama.cpp is held with one sequence here."""
+        answers = []
+        for number, messages in enumerate(conversations, start=1):
+            answers.append(self.answer(messages))
+            if progress:
+                progress(number, len(conversations))
+        return answers
 
     def close(self) -> None:
         self._model.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 from peft import PeftModel
 
-from mozhu.engine.scoring.generate import generate_many
+from mozhu.engine.inference.generate import generate_many
 from mozhu.engine.weights.template import Renderer
 from mozhu.kernel.errors import NoChatTemplate
 

@@ -1,4 +1,4 @@
-"""As many threads as there are free cores: more make measuring on a busy machine several times slower."""
+"""As many threads as there are free cores: on a busy machine more cost several times the CPU."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ from typing import Any
 from mozhu import __version__
 from mozhu.engine.training.engine import Trained
 from mozhu.engine.weights.base_record import write_base_record
-from mozhu.engine.weights.fingerprint import fingerprint
-from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.kernel import slots
 from mozhu.kernel.files import folder_bytes, human_size
@@ -27,7 +25,7 @@ from mozhu.specs.train import TrainSpec
 def finish_artefact(
     spec: TrainSpec,
     found: FoundModel,
-    model: ModelFolder,
+    base_print: dict[str, str],
     trained: Trained,
     folder: Path,
     resolved: dict[str, Any],
@@ -36,7 +34,7 @@ def finish_artefact(
     """Write base record, sidecars, manifest and certificate beside the weights; returns the artefact's record."""
     place = trained.folder
     if trained.kind == "adapter":
-        write_base_record(place, spec.model, fingerprint(found.base))
+        write_base_record(place, spec.model, base_print)
     manifest = make_manifest(place)
     info = _model_info(spec, trained, folder, manifest.sha256)
     config = {**spec.model_dump(mode="json"), **resolved}

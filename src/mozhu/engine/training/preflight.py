@@ -10,8 +10,8 @@ from mozhu.engine.training.defaults import max_length, missing_modules, target_m
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel import slots
-from mozhu.kernel.errors import MozhuError, NotWritable, WrongDevice
-from mozhu.kernel.files import free_bytes, human_size
+from mozhu.kernel.errors import MozhuError, NoChatTemplate, NotEnoughDisk, NotWritable, WrongDevice
+from mozhu.kernel.files import human_size
 from mozhu.kernel.machine import Machine, library_version
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
@@ -32,7 +32,7 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     rows, found = _rows(spec)
     findings += found
     if model is not None:
-        findings += _fits(spec, model, machine, rows)
+        findings += [*_template(model, rows), *_fits(spec, model, machine, rows)]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.level])
 
@@ -98,8 +98,6 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
     findings = []
     if found.adapter is not None:
         findings.append(Finding("error", "TRAIN-024", {"path": str(found.adapter)}))
-    if model.template is None:
-        findings.append(Finding("warning", "TRAIN-025", {"path": str(model.path)}))
     if absent := missing_modules(spec, model):
         findings.append(Finding("error", "TRAIN-026", {"modules": ", ".join(absent)}))
     elif spec.train_type != "full" and not target_modules(spec, model):
@@ -107,6 +105,15 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
     if spec.train_type == "multimodal" and not model.is_vision:
         findings.append(Finding("error", "TRAIN-027", {"path": str(model.path)}))
     return model, findings
+
+
+def _template(model: ModelFolder, rows: LoadedRows | None) -> list[Finding]:
+    """Without a chat template conversations cannot be written as text; plain text needs none."""
+    if model.template is not None:
+        return []
+    if rows is not None and any("messages" in row for row in rows.rows):
+        return [_from_error(NoChatTemplate(path=str(model.path)))]
+    return [Finding("warning", "TRAIN-025", {"path": str(model.path)})]
 
 
 def _rows(spec: TrainSpec) -> tuple[LoadedRows | None, list[Finding]]:
@@ -136,8 +143,8 @@ def _fits(spec: TrainSpec, model: ModelFolder, machine: Machine, rows: LoadedRow
         )
     needed = model.weight_bytes // 10 + (8 * model.parameter_count if spec.train_type == "full" else 0)
     if 0 < machine.disk_free_bytes < needed:
-        params = {"need": human_size(needed), "free": human_size(free_bytes(Path.cwd()))}
-        findings.append(Finding("error", "TRAIN-033", params))
+        params = {"need": human_size(needed), "free": human_size(machine.disk_free_bytes)}
+        findings.append(Finding("error", NotEnoughDisk.code, params))
     return findings
 
 

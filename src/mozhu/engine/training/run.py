@@ -13,12 +13,14 @@ from mozhu.engine.training.defaults import learning_rate, max_length, target_mod
 from mozhu.engine.training.engine import TrainingData, TrainingEngine
 from mozhu.engine.training.forecast import learn_speed
 from mozhu.engine.training.text_log import TextLog
+from mozhu.engine.weights.base_record import read_base_record, write_base_record
+from mozhu.engine.weights.fingerprint import differing_parts, fingerprint
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel, find_model
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel import slots
-from mozhu.kernel.errors import AdapterAsBase, UnsupportedTraining
+from mozhu.kernel.errors import AdapterAsBase, BaseChangedMeanwhile, UnsupportedTraining
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.result import Metric, Outcome
 from mozhu.specs.train import TrainSpec
@@ -29,7 +31,7 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
 
     Raises:
         NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. UnsupportedTraining: TRAIN-002.
-        LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. What the model and the data raise when read.
+        LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. BaseChangedMeanwhile: TRAIN-007. What the model and the data raise when read.
     """
     log = TextLog(folder, emit).emit
     found = find_model(spec.model)
@@ -42,7 +44,9 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
     for finding in engine.check(spec):
         log("finding", level=finding.level, code=finding.code, params=finding.params)
     data = _training_data(spec, found, model, log)
+    base_print = _remember_base(spec, found, folder)
     trained = engine.run(spec, found, data, folder, log)
+    _check_unchanged(found, base_print)
     learn_speed(
         model, spec, trained.facts["tokens_here"], trained.facts["train_seconds"], trained.facts["device"]
     )
@@ -51,12 +55,33 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
         "max_length": max_length(spec, model),
         "target_modules": [] if spec.train_type == "full" else target_modules(spec, model),
     }
-    artefact = finish_artefact(spec, found, model, trained, folder, resolved, log)
+    artefact = finish_artefact(spec, found, base_print, trained, folder, resolved, log)
     metrics = {
         name: Metric(value=value, signature="nats a label token") for name, value in trained.metrics.items()
     }
     details: dict[str, Any] = {"steps": trained.steps, **trained.facts, "resolved": resolved}
     return Outcome(artefacts=[artefact], metrics=metrics, details=details)
+
+
+def _remember_base(spec: TrainSpec, found: FoundModel, folder: Path) -> dict[str, str]:
+    """The base's fingerprint as the run began, kept in the run folder; a resumed run must stand on the same base.
+
+    Raises:
+        BaseChangedMeanwhile: TRAIN-007.
+    """
+    known = read_base_record(folder)
+    if known is None:
+        write_base_record(folder, spec.model, fingerprint(found.base))
+        return fingerprint(found.base)
+    _check_unchanged(found, known.fingerprint)
+    return known.fingerprint
+
+
+def _check_unchanged(found: FoundModel, wanted: dict[str, str]) -> None:
+    """The base must not change while it is trained on: the adapter would fit neither the old nor the new one."""
+    parts = differing_parts(wanted, fingerprint(found.base))
+    if parts:
+        raise BaseChangedMeanwhile(base=str(found.base), parts=parts)
 
 
 def _training_data(spec: TrainSpec, found: FoundModel, model: ModelFolder, log: Emit) -> TrainingData:

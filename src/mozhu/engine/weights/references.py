@@ -24,9 +24,8 @@ from mozhu.kernel.errors import (
     UnsafeWeights,
 )
 from mozhu.kernel.files import read_json
-from mozhu.kernel.paths import checkpoint_step, find_workspace, workspace_or_here
-from mozhu.specs.layers import Layers, resolve
-from mozhu.specs.settings import ModelSettings
+from mozhu.kernel.paths import checkpoint_step, find_workspace, looks_like_path, workspace_or_here
+from mozhu.specs.settings import model_settings
 
 # Callables without arguments that give the folder of a model that is always there, by name.
 MODELS_SLOT = "mozhu.models"
@@ -75,12 +74,12 @@ def find_model(ref: str, *, base: str | None = None) -> FoundModel:
 
 def known_names() -> list[str]:
     """Every model name that works here without a path: configured and built in."""
-    return sorted({*_settings().models, *slots.names(MODELS_SLOT)})
+    return sorted({*model_settings().models, *slots.names(MODELS_SLOT)})
 
 
 def _place(ref: str) -> Path:
     """The existing folder that ``ref`` names."""
-    settings, root = _settings(), workspace_or_here().root
+    settings, root = model_settings(), workspace_or_here().root
     if ref in settings.models:
         told = settings.models[ref].path
         inside = root / Path(told).expanduser()
@@ -105,7 +104,7 @@ def _place_unnamed(ref: str) -> Path:
             return cached
         if not path.parent.is_dir():
             raise OfflineHub(name=ref)
-    elif _looks_like_path(ref):
+    elif looks_like_path(ref) or os.sep in ref:
         raise MissingFile(path=ref)
     raise UnknownModel(name=ref, near=_near(ref))
 
@@ -193,19 +192,6 @@ def _full_model(ref: str, adapter: Path) -> Path | None:
     except (UnknownModel, MissingFile, NotAModel, OfflineHub, UnsafeWeights, AmbiguousModel):
         return None
     return None if is_adapter_folder(folder) else folder
-
-
-def _settings() -> ModelSettings:
-    return resolve(ModelSettings, Layers(flags={}, workspace=workspace_or_here())).spec
-
-
-def _looks_like_path(ref: str) -> bool:
-    return (
-        ref.startswith((".", "~", "/", "\\"))
-        or ref.count("/") > 1
-        or os.sep in ref
-        or Path(ref).is_absolute()
-    )
 
 
 def _near(ref: str) -> list[str]:

@@ -12,11 +12,12 @@ from mozhu.kernel.errors import MissingFile, MozhuError, NothingToRegister, RunW
 from mozhu.kernel.files import read_json
 from mozhu.specs.records.result import Result
 from mozhu.specs.records.run import RunSpec
+from mozhu.specs.records.sidecars import REGISTRATION
 
 Kind = Literal["model", "adapter", "gguf"]
 ADAPTER_CONFIG, CONFIG, BASE = "adapter_config.json", "config.json", "base.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-MANIFEST, CERTIFICATE, REGISTRATION = "manifest.json", "certificate.json", "registration.json"
+MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
 RUN_SPEC, RUN_RESULT = "spec.json", "result.json"
 # What a checkpoint holds to go on training: mostly pickled, and no part of a model.
 _TRAINER_STATE = re.compile(

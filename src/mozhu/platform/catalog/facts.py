@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.paths import check_name
-from mozhu.platform.catalog.artefacts import REGISTRATION, find_artefact
+from mozhu.platform.catalog.artefacts import find_artefact
 from mozhu.platform.catalog.places import path_within
 from mozhu.platform.catalog.sidecars import INFO, Registration
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact
 from mozhu.platform.catalog.views import State, VersionFacts
 from mozhu.platform.database.tables import LOCAL
-from mozhu.specs.records.sidecars import ModelInfo
+from mozhu.specs.records.sidecars import REGISTRATION, ModelInfo
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,6 @@ def read_folder(models: Path, folder: Path, *, hashes: bool) -> FolderFacts:
     artefact = find_artefact(folder)
     inspection = inspect_artefact(artefact, hashes=hashes)
     registration = _registration(folder, info)
-    manifest = inspection.manifest
-    size = sum(file.size for file in manifest.files) if manifest else _size(inspection)
     facts = VersionFacts(
         name=info.model_name,
         label=info.version,
@@ -60,7 +57,7 @@ def read_folder(models: Path, folder: Path, *, hashes: bool) -> FolderFacts:
         performance=dict(info.performance),
         tags=tuple(dict.fromkeys(info.tags)),
         path=path_within(models, folder) or str(folder),
-        size_bytes=size,
+        size_bytes=inspection.size_bytes,
         checksum=info.checksum,
         certified=inspection.is_certified,
         created=info.created_time,
@@ -76,10 +73,3 @@ def _registration(folder: Path, info: ModelInfo) -> Registration:
     if (folder / REGISTRATION).is_file():
         return Registration.read(folder / REGISTRATION)
     return Registration(registered=info.created_time.replace("Z", ".000Z"), owner=LOCAL, team=LOCAL)
-
-
-def _size(inspection: Inspection) -> int:
-    try:
-        return sum(path.stat().st_size for path in inspection.artefact.files())
-    except (MozhuError, OSError):
-        return 0

@@ -15,11 +15,12 @@ import psutil
 
 from mozhu.kernel.errors import DamagedArtefact
 from mozhu.kernel.files import make_folder, reading, writing
-from mozhu.platform.catalog.artefacts import CERTIFICATE, REGISTRATION, Artefact, kind_of
+from mozhu.platform.catalog.artefacts import CERTIFICATE, Artefact, kind_of
 from mozhu.platform.catalog.gguf import BadGguf, read_gguf
 from mozhu.platform.catalog.problems import fault
 from mozhu.platform.catalog.sidecars import INFO, README
 from mozhu.specs.records.manifest import Manifest
+from mozhu.specs.records.sidecars import REGISTRATION
 
 STAGING = ".staging"
 FOLDER_MODE, FILE_MODE = 0o750, 0o640

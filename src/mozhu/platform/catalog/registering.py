@@ -43,10 +43,6 @@ class Candidate:
     source: str
     now: datetime
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size for file in self.manifest.files)
-
 
 def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: datetime) -> Candidate:
     """The artefact with its hashes and everything known of it.
@@ -198,7 +194,7 @@ def _write_records(folder: Path, candidate: Candidate, label: str, registered: s
     if manifest is None or manifest.sha256 != candidate.manifest.sha256 or not (folder / MANIFEST).is_file():
         candidate.manifest.write(folder / MANIFEST)
     info = candidate.known.info(
-        version=label, size_bytes=candidate.size_bytes, checksum=candidate.manifest.sha256
+        version=label, size_bytes=candidate.manifest.size_bytes, checksum=candidate.manifest.sha256
     )
     known = replace(candidate.known, version=label)
     with reading(folder):

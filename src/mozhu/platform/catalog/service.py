@@ -163,9 +163,7 @@ class Registry:
         """
         inspection = inspect_artefact(find_artefact(self._place(str(target))))
         version = self._follow(inspection)
-        manifest = inspection.manifest
-        files = inspection.artefact.files()
-        size = sum(file.size for file in manifest.files) if manifest else _size_on_disk(files)
+        manifest, files = inspection.manifest, inspection.artefact.files()
         return ValidationReport(
             path=str(inspection.artefact.path),
             kind=inspection.artefact.kind,
@@ -173,7 +171,7 @@ class Registry:
             state=version.state if version else None,
             certified=inspection.is_certified,
             file_count=len(manifest.files) if manifest else len(files),
-            size_bytes=size,
+            size_bytes=inspection.size_bytes,
             checksum=manifest.sha256 if manifest else None,
             problems=inspection.problems,
         )
@@ -301,7 +299,3 @@ def _near(name: str, known: list[str]) -> list[str]:
 
 def _relative(models: Path, artefact: Artefact) -> str | None:
     return None if artefact.is_single_file else path_within(models, artefact.path)
-
-
-def _size_on_disk(files: list[Path]) -> int:
-    return sum(path.stat().st_size for path in files if path.exists())

@@ -20,19 +20,16 @@ from mozhu.kernel.texts import text
 from mozhu.platform.catalog.artefacts import (
     BASE,
     CERTIFICATE,
-    REGISTRATION,
     USUAL_PLACES,
     Artefact,
     json_object,
 )
 from mozhu.platform.database.tables import LOCAL
 from mozhu.specs.records.base import Record
-from mozhu.specs.records.sidecars import SIDECARS, ModelInfo, write_sidecars
+from mozhu.specs.records.sidecars import REGISTRATION, SIDECARS, ModelInfo, write_sidecars
 
 INFO, CONFIG_SIDECAR, METRICS_SIDECAR, README = SIDECARS
 MODEL_TYPES = ("lora", "qlora", "full", "multimodal", "pretrained")
-# Files that the registry writes about an artefact: never part of what its manifest proves.
-ABOUT = frozenset({*SIDECARS, REGISTRATION})
 
 
 class Registration(Record):

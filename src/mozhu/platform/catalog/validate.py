@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mozhu.kernel.errors import DamagedRecord, MozhuError
-from mozhu.kernel.files import sha256_file, sha256_json
 from mozhu.platform.catalog.artefacts import CERTIFICATE, MANIFEST, Artefact
 from mozhu.platform.catalog.problems import Problem, fault, remark
-from mozhu.platform.catalog.sidecars import ABOUT, INFO, README
+from mozhu.platform.catalog.sidecars import INFO, README
 from mozhu.platform.catalog.weights import structure_problems
 from mozhu.specs.records.certificate import Certificate
-from mozhu.specs.records.manifest import NOT_LISTED, Manifest, ManifestFile
-from mozhu.specs.records.sidecars import SIDECARS, ModelInfo
+from mozhu.specs.records.manifest import (
+    NOT_LISTED,
+    FileProblem,
+    Manifest,
+    ManifestFile,
+    manifest_problems,
+)
+from mozhu.specs.records.sidecars import ABOUT, SIDECARS, ModelInfo
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,13 @@ class Inspection:
         """Whether a passing certificate stands beside whole files."""
         return self.certificate is not None and self.certificate.passed and not self.errors
 
+    @property
+    def size_bytes(self) -> int:
+        """What the manifest lists; without one what lies there."""
+        if self.manifest is not None:
+            return self.manifest.size_bytes
+        return sum(path.stat().st_size for path in self.artefact.files() if path.exists())
+
 
 def inspect_artefact(artefact: Artefact, *, hashes: bool = True) -> Inspection:
     """Every problem of ``artefact`` in one pass; ``hashes=False`` compares sizes only, for a quick look."""
@@ -64,14 +76,8 @@ def make_artefact_manifest(artefact: Artefact, known: Manifest | None) -> Manife
         files = [file for file in known.files if file.path not in ABOUT]
     else:
         root = artefact.path.parent if artefact.is_single_file else artefact.path
-        listed = [path for path in artefact.files() if not _is_about(path.relative_to(root).as_posix())]
-        files = [
-            ManifestFile(
-                path=path.relative_to(root).as_posix(), size=path.stat().st_size, sha256=sha256_file(path)
-            )
-            for path in listed
-        ]
-    return Manifest(files=files, sha256=sha256_json([file.model_dump() for file in files]))
+        files = [ManifestFile.of(root, path) for path in _own_files(artefact, root)]
+    return Manifest.of(files)
 
 
 def _manifest(artefact: Artefact, *, hashes: bool) -> tuple[Manifest | None, list[Problem]]:
@@ -83,37 +89,19 @@ def _manifest(artefact: Artefact, *, hashes: bool) -> tuple[Manifest | None, lis
     except MozhuError as error:
         return None, [_unreadable(MANIFEST, error)]
     problems: list[Problem] = []
-    if manifest.sha256 != sha256_json([file.model_dump() for file in manifest.files]):
+    if manifest.sha256 != Manifest.of(manifest.files).sha256:
         problems.append(fault(MANIFEST, "manifest_sha256"))
-    for file in manifest.files:
-        problems += _file_problems(artefact.path, file, hashes=hashes)
-    listed = {file.path for file in manifest.files}
-    for item in artefact.files():
-        name = item.relative_to(artefact.path).as_posix()
-        if name not in listed and not _is_about(name):
-            problems.append(remark(name, "extra"))
-    return manifest, problems
+    own = _own_files(artefact, artefact.path)
+    found = manifest_problems(artefact.path, manifest, belonging=own, hashes=hashes)
+    return manifest, problems + [_file_problem(item) for item in found if item.path not in ABOUT]
 
 
-def _file_problems(folder: Path, file: ManifestFile, *, hashes: bool) -> list[Problem]:
-    path = folder / file.path
-    if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-        return [fault(file.path, "outside")]
-    if file.path in ABOUT:
-        return []
-    if not path.is_file():
-        return [fault(file.path, "missing")]
-    size = path.stat().st_size
-    if size != file.size:
-        return [fault(file.path, "size", expected=file.size, found=size)]
-    if not hashes:
-        return []
-    found = sha256_file(path)
-    return (
-        []
-        if found == file.sha256
-        else [fault(file.path, "sha256", expected=file.sha256[:19], found=found[:19])]
-    )
+def _file_problem(found: FileProblem) -> Problem:
+    if found.code == "extra":
+        return remark(found.path, found.code)
+    if found.code != "sha256":
+        return fault(found.path, found.code, **found.params)
+    return fault(found.path, found.code, **{name: value[:19] for name, value in found.params.items()})
 
 
 def _certificate(artefact: Artefact, manifest: Manifest | None) -> tuple[Certificate | None, list[Problem]]:
@@ -160,16 +148,19 @@ def _unreadable(name: str, error: MozhuError) -> Problem:
     return fault(name, "unreadable", reason=error.what)
 
 
-def _is_about(name: str) -> bool:
-    return name in ABOUT or name in NOT_LISTED
+def _own_files(artefact: Artefact, root: Path) -> list[Path]:
+    """The files of the artefact without those that are written about it."""
+    about = ABOUT | NOT_LISTED
+    return [path for path in artefact.files() if path.relative_to(root).as_posix() not in about]
 
 
 def _without_doubles(problems: list[Problem]) -> tuple[Problem, ...]:
-    """One line per file and reason; a file that is missing or not JSON is told once."""
-    first: dict[tuple[str, str], Problem] = {}
+    """One line per file, reason and place in it; a file that is missing or not JSON is told once."""
+    first: dict[tuple[object, ...], Problem] = {}
     silent = {problem.file for problem in problems if problem.code in ("json", "missing")}
     for problem in problems:
         if problem.code in ("unreadable", "no_index") and problem.file in silent:
             continue
-        first.setdefault((problem.file, problem.code + str(problem.params.get("check", ""))), problem)
+        place = (problem.params.get("check"), problem.params.get("tensor"))
+        first.setdefault((problem.file, problem.code, *place), problem)
     return tuple(sorted(first.values(), key=lambda problem: problem.level))

@@ -9,7 +9,7 @@ from typing import Any
 
 from mozhu.kernel.errors import BadJson, MozhuError
 from mozhu.kernel.files import read_json
-from mozhu.kernel.safetensors import BadHeader, Header, read_header
+from mozhu.kernel.safetensors import Header, read_header
 from mozhu.platform.catalog.artefacts import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -136,11 +136,22 @@ def _header(folder: Path, name: str) -> tuple[Header | None, list[Problem]]:
         return None, [fault(name, "missing")]
     try:
         header = read_header(folder / name)
-    except BadHeader as error:
-        return None, [fault(name, f"safetensors_{error.reason}", **error.params)]
     except MozhuError as error:
         return None, [fault(name, "unreadable", reason=str(error))]
+    if header.problems:
+        return None, list(_header_problems(name, header))
     return header, [] if header.tensors else [fault(name, "no_tensors")]
+
+
+def _header_problems(name: str, header: Header) -> Iterator[Problem]:
+    """Every fault of a header; a file that is cut short is one, however many tensors lie beyond its end."""
+    beyond = [found.params for found in header.problems if found.code == "tensor_range"]
+    for found in header.problems:
+        if found.code != "tensor_range":
+            yield fault(name, f"safetensors_{found.code}", **found.params)
+    if beyond:
+        needed = max(place["end"] for place in beyond)
+        yield fault(name, "safetensors_tensor_range", count=len(beyond), needed=needed, **beyond[0])
 
 
 def _pickled(folder: Path) -> Iterator[Problem]:

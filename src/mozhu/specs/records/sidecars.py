@@ -1,5 +1,5 @@
-"""The four sidecars of seed 000 beside a model: ``model_info.json``, ``training_config.json``,
-``performance_metrics.json`` and ``README.md``.
+"""What the registry writes beside a model: seed 000's four sidecars ``model_info.json``,
+``training_config.json``, ``performance_metrics.json`` and ``README.md``, and ``registration.json``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from mozhu.kernel.files import read_json, write_json, write_text
 from mozhu.specs.records.base import validated
 
 SIDECARS = ("model_info.json", "training_config.json", "performance_metrics.json", "README.md")
+REGISTRATION = "registration.json"
+# Written about an artefact: never part of what its manifest proves, unless it is listed there.
+ABOUT = frozenset({*SIDECARS, REGISTRATION})
 
 
 class ModelInfo(BaseModel):

@@ -56,10 +56,17 @@ class HfEngine:
         events = folder / "events.jsonl"
         if resume and events.is_file():
             pace.restore(read_jsonl(events), checkpoint_step(resume.name) or 0)
-        with stop.listening():
-            if not resume:
-                trainer.validate()
-            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        try:
+            with stop.listening():
+                if not resume:
+                    trainer.validate()
+                if resume and (checkpoint_step(resume.name) or 0) >= pace.total:
+                    trainer.restore(resume)  # cut off after its last step, before the artefact was whole
+                else:
+                    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        except Exception:
+            remove_incomplete(folder)  # the one that the disk had no room for leaves its room to the result
+            raise
         if stop.is_set and trainer.state.global_step < pace.total:
             raise KeyboardInterrupt
         final = trainer.validate()

@@ -148,6 +148,11 @@ class EventTrainer(Trainer):
             self._emit_step(logs)
         self.state.log_history.append({**logs, "step": self.state.global_step})
 
+    def restore(self, checkpoint: Path) -> None:
+        """The weights and the step of ``checkpoint``, with nothing left to train."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+
     def restart_clock(self) -> None:
         self._clock = time.monotonic()
 
