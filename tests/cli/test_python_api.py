@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import mozhu
+from mozhu.cli.output import Output
 from mozhu.display import progress
 from mozhu.display.progress import Notebook, Plain, Silent, clock, describe_step, open_view
 from mozhu.kernel.errors import InvalidSpec, MissingFile, MozhuError, UnknownPreset
@@ -217,6 +218,18 @@ def test_every_view_shows_every_kind_of_event(
     )
     opened.close()
     assert capfd.readouterr().out == ""
+
+
+def test_brackets_in_words_are_shown_as_they_are(capfd: pytest.CaptureFixture[str]) -> None:
+    """`pip install "mozhu[quant]"` and a folder named `[/x]` are no markup."""
+    words = 'see [/data] and pip install "mozhu[quant]"'
+    view = progress.Terminal()
+    view.show({"kind": "log", "t": "2026-11-21T08:00:07.120Z", "message": words})
+    view.close()
+    assert words in capfd.readouterr().err
+    Output().table(["name"], [[words], ["[red]x"]], value=None)
+    out = capfd.readouterr().out
+    assert words in out and "[red]x" in out
 
 
 def test_numbers_are_shown_as_people_read_them() -> None:

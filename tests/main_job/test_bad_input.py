@@ -248,8 +248,7 @@ def test_an_answer_longer_than_the_context_is_cut_and_reported(
     assert "512" in line and "rows#1" in line and bool(CHINESE.search(line)) == (language == "zh")
     cut = next(event for event in events(place.path("run"), "finding") if event["code"] == "DATA-120")
     assert (cut["params"]["count"], cut["params"]["max_length"]) == (2, 512)
-    steps = events(place.path("run"), "step")
-    assert {row for step in steps for row in step["rows"]} >= {"rows#1"} or len(steps) == 2
+    check_artefact(place.path("run"))
 
 
 @pytest.mark.slow
@@ -365,7 +364,7 @@ def _wait_for(is_so: Any, seconds: float = 120) -> None:
 def test_memory_that_runs_out_is_named_and_the_run_goes_on_with_more(
     language: str, place: Place, models: Models
 ) -> None:
-    """Once while a resumed training works, so that something is there to lose."""
+    """The training was stopped half-way, so that something is there to lose."""
     place.write_rows("rows.json", pattern_rows(10))
     words = (
         "train",
@@ -376,10 +375,10 @@ def test_memory_that_runs_out_is_named_and_the_run_goes_on_with_more(
         "--output_dir",
         "run",
         "--max_steps",
-        6,
+        600,
     )
-    words = (*words, "--save_steps", 2, "--quiet")
-    _stop_at(place, words, step=2)
+    words = (*words, "--save_steps", 20, "--quiet")
+    _stop_half_way(place, words)
     before = tree(*place.path("run").glob("checkpoint-*"))
     assert before
     said = place.mozhu(*words, language=language, before="ulimit -v 700000")
@@ -388,7 +387,7 @@ def test_memory_that_runs_out_is_named_and_the_run_goes_on_with_more(
     assert tree(*place.path("run").glob("checkpoint-*")) == before
     place.done(*words)
     steps = [event["step"] for event in events(place.path("run"), "step")]
-    assert steps == [1, 2, 3, 4, 5, 6]
+    assert steps == list(range(1, 601))
     check_artefact(place.path("run"))
 
 
@@ -404,21 +403,15 @@ def test_a_batch_that_memory_cannot_hold_is_named(place: Place) -> None:
     assert not place.path("run/lora_adapter").exists() and not place.path("run/incident.txt").exists()
 
 
-def _stop_at(place: Place, words: tuple[Any, ...], step: int) -> None:
-    """Start the training, and end it at once when the checkpoint of ``step`` is whole, as a power cut would."""
-    longer = [*words]
-    process = subprocess.Popen(
-        place.command(*longer), cwd=place.root, env=place.environment(), stderr=subprocess.DEVNULL
-    )
+def _stop_half_way(place: Place, words: tuple[Any, ...]) -> None:
+    """Start the training and end it when its first checkpoint is whole."""
+    process = subprocess.Popen(place.command(*words), cwd=place.root, env=place.environment())
     try:
-        _wait_for(
-            lambda: place.path(f"run/checkpoint-{step}/.complete").exists() or process.poll() is not None
-        )
+        _wait_for(lambda: [*place.path("run").glob("checkpoint-*/.complete")] or process.poll() is not None)
     finally:
         process.terminate()
         process.wait(90)
-    if Path(place.path("run/lora_adapter")).exists():
-        pytest.skip("the training ended before it could be stopped")
+    assert not place.path("run/lora_adapter").exists()
 
 
 @pytest.mark.slow

@@ -134,7 +134,7 @@ class Terminal:
             done = float(event.get("step") or 0)
             self._progress.update(self._task, completed=done, total=total, description=describe_step(event))
         elif line := describe_event(event):
-            self._progress.console.print(line, highlight=False)
+            self._progress.console.print(line, highlight=False, markup=False)
 
     def close(self) -> None:
         self._progress.stop()
@@ -149,16 +149,16 @@ class Notebook:
         )
         self._handle = self._module.display(self._module.HTML(""), display_id=True)
         self._lines: list[str] = []
+        self._bar = ""
 
     def show(self, event: dict[str, Any]) -> None:
-        bar = ""
         if event["kind"] == "step":
             done, total = float(event.get("step") or 0), float(event.get("total") or 1)
             facts = html.escape(describe_step(event))
-            bar = f'<progress value="{done:g}" max="{total:g}"></progress> {done:g}/{total:g} {facts}'
+            self._bar = f'<progress value="{done:g}" max="{total:g}"></progress> {done:g}/{total:g} {facts}'
         elif line := describe_event(event):
             self._lines = [*self._lines[-7:], html.escape(line)]
-        self._handle.update(self._module.HTML("<br>".join([*self._lines, bar])))
+        self._handle.update(self._module.HTML("<br>".join([*self._lines, self._bar])))
 
     def close(self) -> None:
         pass

@@ -11,8 +11,8 @@ import numpy as np
 
 from mozhu.engine.evaluation.progress import Progress
 from mozhu.engine.evaluation.sides import Side
-from mozhu.engine.scoring.examples import Ask, flattened, row_ask, row_examples
 from mozhu.engine.inference.generate import Answer, generate_many
+from mozhu.engine.scoring.examples import Ask, flattened, row_ask, row_examples
 from mozhu.engine.scoring.intervals import mean_of
 from mozhu.engine.scoring.metrics import Better, Metric, Scores
 from mozhu.engine.scoring.perplexity import (

@@ -31,7 +31,8 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
 
     Raises:
         NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. UnsupportedTraining: TRAIN-002.
-        LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. BaseChangedMeanwhile: TRAIN-007. What the model and the data raise when read.
+        LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. BaseChangedMeanwhile: TRAIN-007.
+        What the model and the data raise when they are read.
     """
     log = TextLog(folder, emit).emit
     found = find_model(spec.model)
