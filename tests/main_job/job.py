@@ -78,8 +78,14 @@ class Place:
         wrapper: Sequence[str] = (),
     ) -> Said:
         """``mozhu WORDS`` typed in the workspace; ``before`` is typed in front of it, as ``ulimit -v 1``."""
-        command = [*wrapper, *self.command(*words)]
-        line = f"{before}; exec {shlex.join(command)}" if before else f"exec {shlex.join(command)}"
+        command = shlex.join([*wrapper, *self.command(*words)])
+        return self._bash(f"{before}; exec {command}" if before else f"exec {command}", language, stdin)
+
+    def script(self, line: str) -> Said:
+        """``python LINE`` typed in the workspace: one of its scripts with its arguments."""
+        return self._bash(f"exec {shlex.quote(sys.executable)} {line}", "en", "")
+
+    def _bash(self, line: str, language: str, stdin: str) -> Said:
         answer = subprocess.run(
             ["bash", "-c", line],
             cwd=self.root,

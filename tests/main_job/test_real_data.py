@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 
 import gguf
@@ -31,8 +30,7 @@ def _work(folder: Path) -> None:
         "--val-data data/finetune/train_validation.jsonl --output-dir models/finetuned --epochs 1 "
         "--batch-size 8 --learning-rate 2e-3 --lora-r 8 --lora-alpha 16",
         "finetune/evaluate_model.py --base-model starter --lora-model models/finetuned/lora_adapter "
-        "--test-data data/finetune/train_test.jsonl --output evaluation_results.csv --run_name scores "
-        "--max_new_tokens 64",
+        "--test-data data/finetune/train_test.jsonl --output evaluation_results.csv --max_new_tokens 64",
         "finetune/evaluate_model.py --base-model starter --lora-model models/finetuned/lora_adapter --merge",
         *(
             f"finetune/convert_to_gguf.py --model-path models/finetuned/merged_model --quantization {kind} "
@@ -41,7 +39,7 @@ def _work(folder: Path) -> None:
         ),
     ]
     for step in steps:
-        said = place.script(*step.split())
+        said = place.script(step)
         assert said.code == 0 and "Traceback" not in said.out + said.err, said.out + said.err
 
 
