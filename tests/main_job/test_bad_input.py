@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from job import CHINESE, Place, Said, events, made_once, pattern_rows, small_disk, tree
 
+from mozhu.cli.main import main
 from mozhu.kernel.files import read_json, read_jsonl
 from mozhu.specs.records.certificate import Certificate
 from mozhu.specs.records.manifest import Manifest, manifest_problems
@@ -85,11 +86,19 @@ WRONG_BASES = [("other", "MODEL-008", 5), ("wider", "MODEL-009", 3)]
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(("base", "code", "exit_code"), WRONG_BASES)
 def test_an_adapter_answers_only_on_its_own_base(
-    base: str, code: str, exit_code: int, language: str, place: Place, models: Models
+    base: str,
+    code: str,
+    exit_code: int,
+    language: str,
+    place: Place,
+    models: Models,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     before = tree(place.root)
+    monkeypatch.chdir(place.root)
     words = ("infer", "--checkpoint", models.adapter, "--base_model", getattr(models, base), *SINGLE)
-    said = place.mozhu(*words, language=language)
+    said = Said(main([*map(str, words), "--lang", language]), *capfd.readouterr())
     refused(said, code, exit_code, language, models.adapter, getattr(models, base))
     assert said.out == "" and made(place, before) == []
 

@@ -16,13 +16,15 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.files import read_jsonl, write_json
 from mozhu.kernel.paths import workspace_or_here
-from mozhu.kernel.texts import text
+from mozhu.kernel.texts import has_text, text
+from mozhu.specs.records.certificate import Certificate
 
 Say = Callable[[str], None]
 _QUANTIZATION = "Q8_0"
 _MOST_NEW_TOKENS = 128
 _MOST_SCORED = 40
 _SHOWN_METRICS = ("perplexity", "rougeL")
+_PROOFS = ("max_abs_logit_difference", "top1_agreement", "adapter_effect")
 # A real model on real rows: one pass, and not more than this many steps.
 _REAL_MODEL = {"preset": "lora", "num_train_epochs": 1, "max_steps": 100}
 _STARTER = {"preset": "starter"}
@@ -164,7 +166,7 @@ class Demo:
             quiet=self.quiet,
         )
         self.story.runs["merge"] = str(run.folder)
-        return text("demo.made.merge", words=_largest_difference(self._merged)), self._merged
+        return text("demo.made.merge", words=_proof(self._merged)), self._merged
 
     def _convert(self) -> tuple[str, Path]:
         run = api.convert(
@@ -269,12 +271,17 @@ def read_story(folder: Path) -> Story:
     return Story(**value)
 
 
-def _largest_difference(merged: Path) -> str:
-    certificate = json.loads((merged / "certificate.json").read_text(encoding="utf-8"))
-    for check in certificate["checks"]:
-        if check["name"] == "max_abs_logit_difference":
-            return f"{check['name']} {check['value']:.1e} ≤ {check['limit']:.0e}"
-    return text("demo.passed")
+def _proof(merged: Path) -> str:
+    """The figures that the merge's certificate stands on."""
+    certificate = Certificate.read(merged / "certificate.json")
+    found = {check.name: check for check in certificate.checks}
+    shown = [found[name] for name in _PROOFS if name in found]
+    return ", ".join(f"{_named(check.name)} {_short(check.value)} ({_short(check.limit)})" for check in shown)
+
+
+def _named(check: str) -> str:
+    key = f"report.check.{check}"
+    return text(key) if has_text(key) else check
 
 
 def _scores(scored: dict[str, Any]) -> str:
