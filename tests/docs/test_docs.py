@@ -153,7 +153,7 @@ def test_the_readme_s_plan_is_the_printed_one(tmp_path: Path, monkeypatch: pytes
     names: dict[str, Any] = {"__name__": "block"}
     exec(compile(block.body, str(block), "exec"), names)
     assert names["prepared"].metrics["train_rows"] == 8
-    assert names["plan"].steps == 150
+    assert names["plan"].steps == 100
 
 
 def test_the_worked_example_of_a_slot_is_a_metric_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:

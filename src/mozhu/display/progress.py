@@ -122,6 +122,7 @@ class Terminal:
             TextColumn("{task.description}"),
             console=Console(stderr=True),
             transient=True,
+            refresh_per_second=4,
         )
         self._task: TaskID | None = None
         self._progress.start()
