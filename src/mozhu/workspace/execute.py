@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import signal
@@ -26,7 +27,16 @@ from mozhu.workspace.extensions import load_extensions
 from mozhu.workspace.runs import RESULT, RunFolder, spec_class
 
 _INCIDENT = "incident.txt"
-_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to map segment")
+# Held while an engine works and let go when memory runs out: the error itself needs some.
+_RESERVE_BYTES = 16 << 20
+_RESERVE: list[bytearray] = []
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "bad_alloc",
+)
 # safetensors and torch say it in words of their own, without the system's number.
 _NO_SPACE = ("no space left on device", "pytorchstreamwriter failed writing", "unexpected pos")
 
@@ -60,6 +70,7 @@ def execute(path: Path) -> Result:
 def _carry_out(run: RunFolder, log: EventLog) -> Result:
     request = run.request()
     first = not run.events()
+    _RESERVE.append(bytearray(_RESERVE_BYTES))
     log.emit("start" if first else "resumed", verb=request.verb, run=request.run, pid=os.getpid())
     try:
         load_extensions(workspace_or_here())
@@ -104,6 +115,7 @@ def _machine_error(error: BaseException, folder: Path) -> MozhuError | None:
     if isinstance(error, DiskFull):
         return error
     if is_out_of_memory(error):
+        _make_room(error)
         return _out_of_memory()
     if is_disk_full(error):
         return DiskFull(path=str(folder), free=human_size(free_bytes(folder)))
@@ -137,6 +149,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(found))
         yield found
         found = found.__cause__ or found.__context__
+
+
+def _make_room(error: BaseException) -> None:
+    """Let go of what the failed engine held and of our reserve, so that there is room to say what happened."""
+    _RESERVE.clear()
+    for one in _chain(error):
+        traceback.clear_frames(one.__traceback__)
+    gc.collect()
 
 
 def _out_of_memory() -> NotEnoughMemory:
