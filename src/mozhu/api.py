@@ -13,7 +13,7 @@ from mozhu.kernel.errors import RunCancelled
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import find_workspace, workspace_or_here
 from mozhu.planning import check_plan, plan_training
-from mozhu.platform.catalog.service import registry_register
+from mozhu.platform.catalog import service as catalog
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
 from mozhu.specs.data import PrepareSpec
@@ -21,12 +21,13 @@ from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
 from mozhu.specs.records.result import Result
-from mozhu.specs.registry import RegisterSpec
+from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 from mozhu.specs.serve import InferSpec
 from mozhu.specs.train import TrainSpec
-from mozhu.workspace.launch import raise_failure, run_to_end
+from mozhu.workspace.launch import raise_failure, run_to_end, stop_run
 from mozhu.workspace.places import fresh_run_folder, training_folder, with_absolute_paths
-from mozhu.workspace.runs import SPEC, RunFolder, make_run
+from mozhu.workspace.runs import SPEC, RunFolder, make_run, run_folders
+from mozhu.workspace.tree import LaidOut, lay_out
 
 S = TypeVar("S", bound=Spec)
 Ask = Callable[[str], str]
@@ -99,7 +100,43 @@ def convert(*, config: str | None = None, quiet: bool = False, **fields: Any) ->
 def register(path: str | Path, **fields: Any) -> Any:
     """A model, adapter, GGUF file or run as a new version; fields are those of RegisterSpec."""
     spec = _resolved(RegisterSpec, None, None, {"path": str(path), **fields}).spec
-    return registry_register(workspace_or_here().root, with_absolute_paths(spec))
+    return catalog.registry_register(workspace_or_here().root, with_absolute_paths(spec))
+
+
+def registry_list(search: str | None = None) -> list[Any]:
+    """Every registered model with its newest version."""
+    return list(catalog.registry_list(workspace_or_here().root, ListSpec(search=search)))
+
+
+def registry_show(name: str) -> Any:
+    """One model, its versions and its history; ``name`` is a registry reference."""
+    return catalog.registry_show(workspace_or_here().root, ShowSpec(name=name))
+
+
+def registry_validate(model_path: str | Path) -> Any:
+    """Whether a folder, a file or a registered version is whole; ``report.is_whole`` and every problem."""
+    spec = with_absolute_paths(ValidateSpec(model_path=str(model_path)))
+    return catalog.registry_validate(workspace_or_here().root, spec)
+
+
+def registry_rescan(*, dry_run: bool = False) -> Any:
+    """Rows anew from the sidecars on disk; with ``dry_run`` only what would change."""
+    return catalog.registry_rescan(workspace_or_here().root, RescanSpec(), keep=not dry_run)
+
+
+def init(root: str | Path = ".") -> LaidOut:
+    """Make ``root`` a workspace; what is there already is never changed."""
+    return lay_out(Path(root).expanduser().absolute())
+
+
+def runs() -> list[RunFolder]:
+    """The run folders of this workspace, newest first."""
+    return run_folders()
+
+
+def stop(folder: str | Path) -> bool:
+    """Ask a running run to save and stop; false when it does not run."""
+    return stop_run(Path(folder))
 
 
 def run(folder: str | Path, *, quiet: bool = False) -> Run:

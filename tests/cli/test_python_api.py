@@ -244,3 +244,18 @@ def test_numbers_are_shown_as_people_read_them() -> None:
         "0:00",
         "-",
     ]
+
+
+def test_the_registry_and_the_workspace_are_functions_too(own_workspace: Path) -> None:
+    laid = mozhu.init(own_workspace / "mine")
+    assert "0_configs/0_train_config.json" in laid.written
+    model = make_tiny_model(own_workspace / "tiny", layers=1, hidden=32)
+    done = mozhu.register(model, name="tiny-one")
+    assert [one.name for one in mozhu.registry_list()] == ["tiny-one"]
+    assert mozhu.registry_show("tiny-one").chosen.reference == done.version.reference
+    assert mozhu.registry_validate(model).is_whole
+    folder = own_workspace / "5_models" / done.version.path
+    folder.rename(own_workspace / "aside")
+    assert mozhu.registry_rescan(dry_run=True).gone == (done.version.reference,)
+    assert [one.name for one in mozhu.registry_list()] == ["tiny-one"], "a dry run changes no row"
+    assert mozhu.runs() == []

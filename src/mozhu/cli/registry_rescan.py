@@ -10,7 +10,8 @@ from mozhu.specs.registry import RescanSpec
 
 
 def act(call: Call) -> int:
-    report = registry_rescan((call.workspace or workspace_or_here()).root, call.spec)
+    root = (call.workspace or workspace_or_here()).root
+    report = registry_rescan(root, call.spec, keep=not call.dry_run)
     counts = {name: getattr(report, name) for name in ("models", "versions")}
     lists = {name: len(getattr(report, name)) for name in ("added", "gone", "failed", "refused")}
     call.output.data(report.to_json(), text("registry.rescan.done", **counts, **lists))
@@ -19,4 +20,4 @@ def act(call: Call) -> int:
     return 0
 
 
-COMMAND = Command("registry rescan", act, RescanSpec)
+COMMAND = Command("registry rescan", act, RescanSpec, switches=("dry_run",))

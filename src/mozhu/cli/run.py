@@ -18,6 +18,11 @@ def act(call: Call) -> int:
         raise BadUsage(verb="run", reason=text("cli.needs_folder", verb="run"))
     folder = Path(call.words[0])
     run = RunFolder.open(folder)
+    if call.dry_run:
+        request = run.request()
+        words = f"{request.verb} {request.run}: {text('runs.state.' + run.state())}"
+        call.output.data({"state": run.state(), "spec": request.to_json()}, words)
+        return 0
     if not call.switches.get("quiet"):  # a person: the engine runs apart, so that its noise stays in its log
         done = run.result()
         if done and done.state == "succeeded":
@@ -35,4 +40,4 @@ def act(call: Call) -> int:
     return 0
 
 
-COMMAND = Command("run", act, switches=("quiet",), words=1, usage="FOLDER")
+COMMAND = Command("run", act, switches=("dry_run", "quiet"), words=1, usage="FOLDER")

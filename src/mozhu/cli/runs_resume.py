@@ -5,4 +5,4 @@ from __future__ import annotations
 from mozhu.cli.command import Command
 from mozhu.cli.run import act
 
-COMMAND = Command("runs resume", act, switches=("quiet",), words=1, usage="FOLDER")
+COMMAND = Command("runs resume", act, switches=("dry_run", "quiet"), words=1, usage="FOLDER")

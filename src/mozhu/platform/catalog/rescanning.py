@@ -42,9 +42,9 @@ def scan(models: Path) -> Scan:
     return _without_doubles(found, refused)
 
 
-def rebuild(database: Database, models: Path, time: str) -> RescanReport:
+def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -> RescanReport:
     """Rows as the sidecars say; in one step, so a reader sees the old rows or the new ones."""
-    with database.writing() as session:
+    with database.writing(keep=keep) as session:
         result = scan(models)
         before = {view.reference for view in rows.facts(session)}
         rows.clear(session)

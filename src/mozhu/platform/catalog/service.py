@@ -176,9 +176,13 @@ class Registry:
             problems=inspection.problems,
         )
 
-    def rescan(self) -> RescanReport:
-        """All rows anew from the sidecars below ``5_models``; the same twice changes nothing."""
-        return rebuild(self._opened(), self.models, iso_time(self._clock()))
+    def rescan(self, *, keep: bool = True) -> RescanReport:
+        """All rows anew from the sidecars below ``5_models``; the same twice changes nothing.
+
+        Args:
+            keep: False only tells what would change.
+        """
+        return rebuild(self._opened(), self.models, iso_time(self._clock()), keep=keep)
 
     def fingerprint(self) -> str:
         """``sha256:…`` of everything that the rows say; equal after a rescan of an unchanged tree."""
@@ -260,9 +264,9 @@ def registry_validate(root: Path, spec: ValidateSpec) -> ValidationReport:
         return registry.validate(spec.model_path)
 
 
-def registry_rescan(root: Path, spec: RescanSpec) -> RescanReport:
+def registry_rescan(root: Path, spec: RescanSpec, *, keep: bool = True) -> RescanReport:
     with Registry(root) as registry:
-        return registry.rescan()
+        return registry.rescan(keep=keep)
 
 
 def find_reference(root: Path, value: str) -> Path | None:

@@ -53,8 +53,11 @@ class Database:
             session.rollback()
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, keep: bool = True) -> Iterator[Session]:
         """The only writer until the block ends; all of it is on disk then, or nothing after an exception.
+
+        Args:
+            keep: False takes everything back at the end, so that one can see what a change would do.
 
         Raises:
             RegistryBusy: REG-006 when another writer holds on for longer than ``BUSY_TIMEOUT_S``.
@@ -63,7 +66,10 @@ class Database:
         with _catalogued(self.path), Session(self._immediate, expire_on_commit=False) as session:
             session.connection()
             yield session
-            session.commit()
+            if keep:
+                session.commit()
+            else:
+                session.rollback()
 
     def close(self) -> None:
         self._engine.dispose()
