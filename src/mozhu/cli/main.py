@@ -22,6 +22,8 @@ VERBS = {
     "shell": "mozhu.cli.shell",
     "data sample": "mozhu.cli.data_sample",
     "data prepare": "mozhu.cli.data_prepare",
+    "data preview": "mozhu.cli.data_preview",
+    "data parity": "mozhu.cli.data_parity",
     "forecast": "mozhu.cli.forecast",
     "train": "mozhu.cli.train",
     "evaluate": "mozhu.cli.evaluate",

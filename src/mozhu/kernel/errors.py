@@ -353,6 +353,19 @@ class UnconvertibleRows(DataError):
     code = "DATA-007"
 
 
+class UnknownRow(DataError):
+    """A data set has no row of this number or id."""
+
+    code = "DATA-030"
+    status = 404
+
+
+class ParityBroken(StateError):
+    """What would be trained is not what would be served; ``problems`` lists every finding, one a line."""
+
+    code = "DATA-250"
+
+
 # ---------------------------------------------------------------- training
 class NoTrainableTokens(DataError):
     code = "TRAIN-001"

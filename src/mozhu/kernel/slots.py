@@ -65,6 +65,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "preflight": "mozhu.engine.training.preflight:preflight",
         "forecast": "mozhu.engine.training.forecast:forecast",
         "write_sample": "mozhu.engine.data.sample:write_sample",
+        "parity": "mozhu.engine.scoring.parity:run_parity",
+        "preview": "mozhu.engine.scoring.preview:run_preview",
         "chat": "mozhu.engine.inference.chat:open_chat",
         "find_model": "mozhu.engine.weights.references:find_model",
         "find_reference": "mozhu.platform.catalog.service:find_reference",

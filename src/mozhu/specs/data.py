@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mozhu.specs.base import Share, Spec
+from mozhu.specs.base import Positive, Share, Spec, Words
 
 
 class SampleSpec(Spec):
@@ -48,3 +48,45 @@ class PrepareSpec(Spec):
         if abs(self.train_share + self.validation_share + self.test_share - 1) > 1e-6:
             raise ValueError("data.rule.shares_add_to_one")
         return self
+
+
+class ParitySpec(Spec):
+    """Token for token, the same text in training, in asking, in plain transformers and in every copy.
+
+    ``against``: folders (adapter, merged model) and GGUF files made from the model. ``accept``: findings that
+    do not count, by their codes.
+    """
+
+    verb: ClassVar[str] = "data.parity"
+    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset")
+
+    model: str = Field(min_length=1)
+    dataset: str = Field(min_length=1)
+    against: Words = ()
+    rows: Positive = 200
+    train_on: Literal["all", "last"] = "all"
+    accept: Words = ()
+    text_column: str = Field(default="text", min_length=1)
+    system: str | None = None
+
+
+class PreviewSpec(Spec):
+    """Rows as the model sees them: every token with its role, trained or not, cut off or not.
+
+    ``row``: its place in the data from 1, or its id. ``html``: the file to write besides.
+    ``max_length`` None is the model's own limit, at most 2,048, as in training.
+    """
+
+    verb: ClassVar[str] = "data.preview"
+    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "html")
+
+    model: str = Field(min_length=1)
+    dataset: str = Field(min_length=1)
+    row: str | None = None
+    rows: Positive = 3
+    stage: Literal["train", "infer"] = "train"
+    train_on: Literal["all", "last"] = "all"
+    max_length: Positive | None = None
+    html: str | None = None
+    text_column: str = Field(default="text", min_length=1)
+    system: str | None = None
