@@ -20,6 +20,9 @@ _FUNCTIONS = {
         (
             "sample",
             "prepare",
+            "preview",
+            "parity",
+            "check",
             "forecast",
             "train",
             "evaluate",
