@@ -22,7 +22,6 @@ _FUNCTIONS = {
             "prepare",
             "preview",
             "parity",
-            "check",
             "forecast",
             "train",
             "evaluate",

@@ -20,6 +20,7 @@ import run as corpus
 from families import FAMILIES, make_clean, rows_of
 from faults import FAULTS
 
+import mozhu
 from mozhu.cli.main import main
 from mozhu.engine.data.parity import check_parity, first_difference, require_parity
 from mozhu.engine.data.parity_sides import PlainTransformers
@@ -132,6 +133,13 @@ def test_a_default_system_prompt_and_a_date_are_told_and_stop_nothing(chatml: Pa
     assert {finding.code for finding in report.findings} == {"DATA-259", "DATA-260"}
 
 
+def test_the_functions_say_what_the_commands_say() -> None:
+    report = mozhu.parity(model="starter", dataset="sample")
+    assert report.errors == [] and report.rows == 10
+    view = mozhu.preview(model="starter", dataset="sample", row="2")
+    assert [row.row_id for row in view.rows] == ["sample#2"] and 0 < view.trained < view.tokens
+
+
 def test_the_starter_holds_with_its_own_rows() -> None:
     report = compare(tiny_rows(40, turns=2), str(starter_path()))
     assert report.findings == [] and report.rows == 40 and report.turns == 80
@@ -167,6 +175,8 @@ def test_training_stops_before_its_first_step(chatml: Path, events: Any, tmp_pat
     accepted = spec.model_copy(update={"accept": ("DATA-256",)})
     assert run_training(accepted, tmp_path / "run", events).artefacts
     assert TrainSpec(model="m", dataset="d", accept="DATA-256, DATA-262").accept == ("DATA-256", "DATA-262")
+    with pytest.raises(ValueError):
+        TrainSpec(model="m", dataset="d", accept="everything")
 
 
 def test_only_the_last_answer_is_learned_when_asked(place: Path) -> None:

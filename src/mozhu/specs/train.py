@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mozhu.specs.base import Positive, Share, Spec, Words
+from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
 
 TrainType = Literal["lora", "qlora", "full", "multimodal"]
 
@@ -58,7 +58,7 @@ class TrainSpec(Spec):
     text_column: str = "text"
     system: str | None = None
     train_on: Literal["all", "last"] = "all"
-    accept: Words = ()
+    accept: FindingCodes = ()
     validation_split: Share = 0.1
     eval_steps: Positive | None = None
     save_steps: Positive | None = None

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from mozhu.kernel.texts import LANGUAGES, text_in
-from mozhu.specs.records.snapshot import Snapshot
+from mozhu.specs.records.snapshot import RejectedRow, Snapshot
 
 
-def card_text(snapshot: Snapshot, rejected: Mapping[tuple[str, str], int]) -> str:
-    """The Markdown of ``card.md``: every heading and label in both languages, Chinese first.
-
-    ``rejected``: how many rows by (code, field).
-    """
+def card_text(snapshot: Snapshot, rejected: Sequence[RejectedRow]) -> str:
+    """The Markdown of ``card.md``: every heading and label in both languages, Chinese first."""
     blocks = [
         f"# {snapshot.name}",
         _both("card.what", name=snapshot.name),
@@ -67,10 +64,10 @@ def _sources(snapshot: Snapshot) -> list[list[Any]]:
     ]
 
 
-def _rejected(rejected: Mapping[tuple[str, str], int]) -> str:
+def _rejected(rejected: Sequence[RejectedRow]) -> str:
     if not rejected:
         return _both("card.none_rejected")
-    counts = Counter(rejected).most_common(10)
+    counts = Counter((row.code, row.field) for row in rejected).most_common(10)
     rows = [[code, f"`{field}`" if field else "-", count] for (code, field), count in counts]
     return _table(["card.code", "card.field", "card.rows"], rows) + "\n\n" + _both("card.see_rejected")
 

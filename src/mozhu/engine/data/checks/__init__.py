@@ -1,1 +1,0 @@
-"""What is wrong with rows that can be read: litter, broken characters, private data, repeats, duplicates."""
