@@ -22,6 +22,7 @@ _FUNCTIONS = {
             "prepare",
             "preview",
             "parity",
+            "check",
             "forecast",
             "train",
             "evaluate",

@@ -22,6 +22,8 @@ VERBS = {
     "shell": "mozhu.cli.shell",
     "data sample": "mozhu.cli.data_sample",
     "data prepare": "mozhu.cli.data_prepare",
+    "data convert": "mozhu.cli.data_convert",
+    "data check": "mozhu.cli.data_check",
     "data preview": "mozhu.cli.data_preview",
     "data parity": "mozhu.cli.data_parity",
     "forecast": "mozhu.cli.forecast",

@@ -21,6 +21,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "convert": "mozhu.specs.export:ConvertSpec",
         "data.sample": "mozhu.specs.data:SampleSpec",
         "data.prepare": "mozhu.specs.data:PrepareSpec",
+        "data.convert": "mozhu.specs.data:DataConvertSpec",
     },
     "mozhu.verbs": {
         "train": "mozhu.engine.training.run:run_training",
@@ -29,6 +30,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "evaluate": "mozhu.engine.evaluation.run:run_evaluate",
         "data.sample": "mozhu.engine.data.sample:run_sample",
         "data.prepare": "mozhu.engine.data.prepare:run_prepare",
+        "data.convert": "mozhu.engine.data.convert:run_convert",
     },
     # Verb -> a callable (run folder) that writes the run's report.html from its records.
     "mozhu.reports": {
@@ -42,6 +44,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "jsonl": "mozhu.engine.data.json_readers:JsonLinesReader",
         "csv": "mozhu.engine.data.table_reader:CsvReader",
         "text": "mozhu.engine.data.text_reader:TextReader",
+        "parquet": "mozhu.engine.data.arrow_readers:ParquetReader",
+        "arrow": "mozhu.engine.data.arrow_readers:ArrowReader",
+        "xlsx": "mozhu.engine.data.xlsx_reader:XlsxReader",
     },
     "mozhu.metrics": {
         "bleu": "mozhu.engine.scoring.metrics:bleu",
@@ -67,6 +72,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "write_sample": "mozhu.engine.data.sample:write_sample",
         "parity": "mozhu.engine.scoring.parity:run_parity",
         "preview": "mozhu.engine.scoring.preview:run_preview",
+        "check": "mozhu.engine.data.checks.run:run_check",
+        "open_zstd": "mozhu.engine.data.packed_zstd:ZstdFile",
+        "hub_files": "mozhu.engine.data.hub_download:hub_files",
+        "card_configs": "mozhu.engine.data.hub_cards:card_configs",
         "chat": "mozhu.engine.inference.chat:open_chat",
         "find_model": "mozhu.engine.weights.references:find_model",
         "find_reference": "mozhu.platform.catalog.service:find_reference",
@@ -91,6 +100,10 @@ EXTRA_OF_MODULE = {
     "tokenizers": "train",
     "safetensors": "train",
     "datasets": "train",
+    "pyarrow": "data",
+    "openpyxl": "data",
+    "zstandard": "data",
+    "yaml": "data",
     "bitsandbytes": "quant",
     "numpy": "train",
     "gguf": "export",

@@ -9,6 +9,21 @@ from pydantic import Field, model_validator
 from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
 
 
+FileFormat = Literal["auto", "json", "jsonl", "csv", "text", "parquet", "arrow", "xlsx"]
+RowShape = Literal[
+    "auto",
+    "alpaca",
+    "messages",
+    "sharegpt",
+    "prompt",
+    "text",
+    "preference",
+    "ranking",
+    "kto",
+    "classification",
+]
+
+
 class SampleSpec(Spec):
     """The ten built-in rows, written to ``output_dir/sample_data.json``."""
 
@@ -30,8 +45,9 @@ class PrepareSpec(Spec):
     not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir"})
 
     input: str = Field(min_length=1)
-    input_format: Literal["auto", "json", "jsonl", "csv", "text"] = "auto"
-    format_type: Literal["auto", "alpaca", "messages", "sharegpt", "prompt", "text"] = "auto"
+    input_format: FileFormat = "auto"
+    format_type: RowShape = "auto"
+    columns: str | None = None
     output_dir: str = "data/finetune"
     output_name: str = Field(default="train", pattern=r"^\w[\w.\-]*$")
     text_column: str = Field(default="text", min_length=1)
@@ -48,6 +64,26 @@ class PrepareSpec(Spec):
         if abs(self.train_share + self.validation_share + self.test_share - 1) > 1e-6:
             raise ValueError("data.rule.shares_add_to_one")
         return self
+
+
+class DataConvertSpec(Spec):
+    """Rows of any shape written in another; ``to`` text is seed 004's. All of them or, beyond
+    ``max_rejected_share``, nothing.
+    """
+
+    verb: ClassVar[str] = "data.convert"
+    path_fields: ClassVar[tuple[str, ...]] = ("input", "output")
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output"})
+
+    input: str = Field(min_length=1)
+    to: Literal["text", "messages", "alpaca", "sharegpt", "prompt"]
+    output: str = Field(min_length=1)
+    input_format: FileFormat = "auto"
+    format_type: RowShape = "auto"
+    columns: str | None = None
+    text_column: str = Field(default="text", min_length=1)
+    system: str | None = None
+    max_rejected_share: float = Field(default=0.0, ge=0, le=1)
 
 
 class ParitySpec(Spec):
@@ -90,3 +126,26 @@ class PreviewSpec(Spec):
     html: str | None = None
     text_column: str = Field(default="text", min_length=1)
     system: str | None = None
+
+
+class CheckSpec(Spec):
+    """What is wrong with the rows of a data set, and which of them are there twice.
+
+    ``against``: files of benchmarks whose rows must not be learned. ``words``: a file with a word or phrase a
+    line that must not occur. ``report``: the file that takes all findings, one a line. ``similarity``: from which
+    share of equal letters on two rows are near duplicates.
+    """
+
+    verb: ClassVar[str] = "data.check"
+    path_fields: ClassVar[tuple[str, ...]] = ("dataset", "words", "report")
+
+    dataset: str = Field(min_length=1)
+    against: Words = ()
+    words: str | None = None
+    report: str | None = None
+    min_chars: int = Field(default=2, ge=0)
+    max_chars: Positive = 20_000
+    similarity: float = Field(default=0.9, ge=0.8, le=1)
+    format_type: RowShape = "auto"
+    columns: str | None = None
+    text_column: str = Field(default="text", min_length=1)
