@@ -20,6 +20,7 @@ _FUNCTIONS = {
         (
             "sample",
             "prepare",
+            "convert_data",
             "preview",
             "parity",
             "check",

@@ -16,7 +16,7 @@ from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog.service import registry_register
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
-from mozhu.specs.data import CheckSpec, ParitySpec, PrepareSpec, PreviewSpec
+from mozhu.specs.data import CheckSpec, DataConvertSpec, ParitySpec, PrepareSpec, PreviewSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
@@ -77,6 +77,11 @@ def forecast(*, preset: str | None = None, config: str | None = None, **fields: 
 def prepare(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
     """Check, convert and split raw rows; fields are those of :class:`~mozhu.specs.data.PrepareSpec`."""
     return _engine_verb(PrepareSpec, None, config, fields, quiet)
+
+
+def convert_data(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """Rows of any shape in another form; fields are those of :class:`~mozhu.specs.data.DataConvertSpec`."""
+    return _engine_verb(DataConvertSpec, None, config, fields, quiet)
 
 
 def check(dataset: str | Path, **fields: Any) -> Any:

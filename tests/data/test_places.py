@@ -99,6 +99,7 @@ def test_a_sample_is_as_long_as_asked_always_the_same_and_in_order(write: Any) -
     assert numbers == sorted(numbers) and numbers != list(range(1, 11))
     assert set(numbers) < {row["source"]["line"] for row in load_rows(f"{path}#20").rows}
     assert len(load_rows(f"{path}#999").rows) == 40
+    assert len(load_rows("sample#3").rows) == 3
 
 
 INFO = {

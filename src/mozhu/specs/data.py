@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
 
-
 FileFormat = Literal["auto", "json", "jsonl", "csv", "text", "parquet", "arrow", "xlsx"]
 RowShape = Literal[
     "auto",

@@ -67,7 +67,7 @@ class Columns:
 
     def apply(self, value: Any) -> Any:
         """``value`` with its fields under the names that the shapes know."""
-        if not isinstance(value, dict):
+        if not self or not isinstance(value, dict):
             return value
         meant = set(self.names.values())
         kept = {} if self.only else {name: item for name, item in value.items() if name not in meant}

@@ -124,6 +124,7 @@ class _Window:
         self._text = ""
         self._ended = False
         self._line, self._column = 1, 1  # of the first character of the text
+        self._at_line, self._counted = 1, 0  # the line of a place, so that nothing is counted twice
         self.place = 0
 
     def mark(self) -> str:
@@ -157,9 +158,9 @@ class _Window:
                 raise self.bad(self.place, str(error)) from error
             else:
                 if end < len(self._text) or self._ended:
-                    line = self._line + self._text.count("\n", 0, self.place)
-                    self.place = end
-                    return line, value
+                    self._at_line += self._text.count("\n", self._counted, self.place)
+                    self._counted, self.place = self.place, end
+                    return self._at_line, value
             self._more()
 
     def expect_end(self) -> None:
@@ -181,7 +182,8 @@ class _Window:
     def _more(self) -> None:
         """Read on, as much again as there is, so that a long value is not parsed many times over."""
         last = self._text.rfind("\n", 0, self.place)
-        self._line += self._text.count("\n", 0, self.place)
+        self._at_line += self._text.count("\n", self._counted, self.place)
+        self._line, self._counted = self._at_line, 0
         self._column = self.place - last if last >= 0 else self._column + self.place
         self._text = self._text[self.place :]
         self.place = 0

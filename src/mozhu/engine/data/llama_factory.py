@@ -14,7 +14,18 @@ from mozhu.kernel.texts import text
 INFO_FILE = "dataset_info.json"
 _ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
 _SHAREGPT = {"messages": "conversations"}
-_SAME = ("history", "system", "tools", "images", "videos", "audios", "messages", "chosen", "rejected", "kto_tag")
+_SAME = (
+    "history",
+    "system",
+    "tools",
+    "images",
+    "videos",
+    "audios",
+    "messages",
+    "chosen",
+    "rejected",
+    "kto_tag",
+)
 _MEANINGS = {**_ALPACA, **dict(zip(_SAME, _SAME))}
 _TAGS = {
     "user_tag": ("human", "user"),

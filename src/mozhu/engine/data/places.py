@@ -72,6 +72,8 @@ def find_place(ref: str, part: str = "train") -> Place:
         return Place(SAMPLE, ROWS_FILE)
     settings, root = _settings(), workspace_or_here().root
     parsed = Ref(ref) if ref in settings.datasets else parse_ref(ref)
+    if parsed == Ref(SAMPLE, rows=parsed.rows):
+        return Place(SAMPLE, ROWS_FILE, rows=parsed.rows)
     if parsed.place in settings.datasets:
         told = parse_ref(settings.datasets[parsed.place].path)
         inside = str(root / Path(told.place).expanduser())

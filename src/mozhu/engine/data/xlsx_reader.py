@@ -42,7 +42,8 @@ class XlsxReader:
 
 def _open(path: Path, files: ExitStack, *, values: bool) -> Any:
     """The workbook, streamed; by the open file, since by its name it would be judged by its ending."""
-    book = openpyxl.load_workbook(files.enter_context(open(path, "rb")), read_only=True, data_only=values)
+    file = files.enter_context(path.open("rb"))
+    book = openpyxl.load_workbook(file, read_only=True, data_only=values)
     files.callback(book.close)
     return book
 
