@@ -20,6 +20,10 @@ _FUNCTIONS = {
         (
             "sample",
             "prepare",
+            "convert_data",
+            "preview",
+            "parity",
+            "check",
             "forecast",
             "train",
             "evaluate",

@@ -16,7 +16,7 @@ from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog import service as catalog
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
-from mozhu.specs.data import PrepareSpec
+from mozhu.specs.data import CheckSpec, DataConvertSpec, ParitySpec, PrepareSpec, PreviewSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
@@ -78,6 +78,31 @@ def forecast(*, preset: str | None = None, config: str | None = None, **fields: 
 def prepare(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
     """Check, convert and split raw rows; fields are those of :class:`~mozhu.specs.data.PrepareSpec`."""
     return _engine_verb(PrepareSpec, None, config, fields, quiet)
+
+
+def convert_data(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """Rows of any shape in another form; fields are those of :class:`~mozhu.specs.data.DataConvertSpec`."""
+    return _engine_verb(DataConvertSpec, None, config, fields, quiet)
+
+
+def check(dataset: str | Path, **fields: Any) -> Any:
+    """Every finding in the rows of ``dataset``, duplicates too; fields are those of CheckSpec."""
+    spec = _resolved(CheckSpec, None, None, {"dataset": str(dataset), **fields}).spec
+    return slots.load("mozhu.rooms", "check")(with_references(spec, workspace_or_here()))
+
+
+def preview(**fields: Any) -> Any:
+    """Rows as a model sees them, token by token; fields are those of :class:`~mozhu.specs.data.PreviewSpec`."""
+    spec = _resolved(PreviewSpec, None, None, fields).spec
+    return slots.load("mozhu.rooms", "preview")(with_references(spec, workspace_or_here()))
+
+
+def parity(**fields: Any) -> Any:
+    """Whether training, asking and every copy give the same tokens: a report whose ``errors`` are the
+    differences; fields are those of :class:`~mozhu.specs.data.ParitySpec`.
+    """
+    spec = _resolved(ParitySpec, None, None, fields).spec
+    return slots.load("mozhu.rooms", "parity")(with_references(spec, workspace_or_here()))
 
 
 def evaluate(

@@ -132,14 +132,18 @@ def test_prepared_rows_keep_their_id_and_first_source_and_their_text_gives_way(w
     assert loaded.rows[1]["row_id"] == "train#2"  # ids stay unique
 
 
-def test_a_folder_with_one_data_file_means_that_file(write: Any) -> None:
+def test_of_a_folder_all_data_files_are_read_and_records_left_alone(write: Any) -> None:
     write("data/faq/rows.jsonl", "\n".join(json.dumps(pair) for pair in PAIRS))
     write("data/faq/spec.json", {})
     assert len(load_rows("faq").rows) == 4
-    write("data/faq/more.jsonl", "{}")
-    with pytest.raises(UnknownDataset) as caught:
+    write("data/faq/more/part.csv", "question,answer\n问,答\n")
+    loaded = load_rows("faq")
+    assert [row["source"]["file"] for row in loaded.rows] == ["more/part.csv", *["rows.jsonl"] * 4]
+    assert [row["row_id"] for row in loaded.rows] == [f"faq#{n}" for n in range(1, 6)]
+    write("data/faq/odd.jsonl", "{}")
+    with pytest.raises(UnknownRowShape) as caught:
         load_rows("faq")
-    assert "more.jsonl" in str(caught.value)
+    assert "odd.jsonl" in str(caught.value)
 
 
 def test_rejected_rows_can_be_told_in_one_finding(write: Any) -> None:
@@ -178,11 +182,13 @@ def _shared() -> Path:
         ("alpaca_zh_demo", 1000, "alpaca"),
         ("identity", 91, "alpaca"),
         ("glaive_toolcall_zh_demo", 300, "sharegpt"),
+        ("dpo_zh_demo", 300, "preference"),
+        ("mllm_demo", 6, "messages"),
     ],
 )
 def test_real_data_is_read_without_loss(name: str, rows: int, shape: str) -> None:
     path = _shared() / f"{name}.json"
-    loaded = load_rows(str(path))
+    loaded = load_rows(str(path), stage=None)
     assert (len(loaded.rows), len(loaded.rejected), loaded.sources[0].shape) == (rows, 0, shape)
     raw = json.loads(path.read_text(encoding="utf-8"))
     lines = path.read_text(encoding="utf-8").split("\n")
@@ -190,3 +196,9 @@ def test_real_data_is_read_without_loss(name: str, rows: int, shape: str) -> Non
         assert lines[row["source"]["line"] - 1].strip() == "{"
         if shape == "alpaca":
             assert row["messages"][-1]["content"] == value["output"]
+        if shape == "preference":
+            assert row["chosen"] == [{"role": "assistant", "content": value["chosen"]["value"]}]
+            assert row["rejected"][0]["content"] == value["rejected"]["value"]
+        assert all(Path(image).is_file() for image in row.get("images", []))
+    by_entry = load_rows(f"{_shared()}:{name}", stage=None)
+    assert by_entry.sha256 == loaded.sha256

@@ -353,6 +353,54 @@ class UnconvertibleRows(DataError):
     code = "DATA-007"
 
 
+class DamagedDataFile(DataError):
+    """A packed, Parquet, Arrow or Excel file that ends too early or holds what it must not."""
+
+    code = "DATA-010"
+
+
+class WrongStage(DataError):
+    """Rows of one kind, such as preferences, given to training that learns from another."""
+
+    code = "DATA-011"
+
+
+class BadColumns(UsageError):
+    """``--columns`` that cannot be read, or that names no field of the rows."""
+
+    code = "DATA-012"
+
+
+class UnknownSubset(DataError):
+    code = "DATA-013"
+    status = 404
+
+
+class UnusableEntry(DataError):
+    """An entry of LLaMA-Factory's ``dataset_info.json`` that cannot be read from files."""
+
+    code = "DATA-014"
+
+
+class BadDataTarget(UsageError):
+    """A file name that does not say in which of the known formats to write."""
+
+    code = "DATA-015"
+
+
+class UnknownRow(DataError):
+    """A data set has no row of this number or id."""
+
+    code = "DATA-030"
+    status = 404
+
+
+class ParityBroken(StateError):
+    """What would be trained is not what would be served; ``problems`` lists every finding, one a line."""
+
+    code = "DATA-250"
+
+
 # ---------------------------------------------------------------- training
 class NoTrainableTokens(DataError):
     code = "TRAIN-001"

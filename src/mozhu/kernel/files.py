@@ -88,9 +88,14 @@ def write_jsonl(path: str | Path, rows: Iterable[Any]) -> int:
     count = 0
     with replacing(path) as file:
         for row in rows:
-            file.write(json.dumps(finite(row), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n")
+            file.write(json_line(row))
             count += 1
     return count
+
+
+def json_line(value: Any) -> bytes:
+    """``value`` as one line of a JSON-lines file."""
+    return json.dumps(finite(value), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
 
 
 @contextmanager

@@ -15,6 +15,9 @@ def _split(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+_Code = Annotated[str, Field(pattern=r"^[A-Z]+-\d{3}$")]
+# Findings named by their codes, such as DATA-262.
+FindingCodes = Annotated[tuple[_Code, ...], BeforeValidator(_split)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mozhu.specs.base import Positive, Share, Spec, Words
+from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
 
 TrainType = Literal["lora", "qlora", "full", "multimodal"]
 
@@ -17,6 +17,8 @@ class TrainSpec(Spec):
     ``learning_rate`` None: chosen from the model's width (see ``engine/training/defaults.py``).
     ``target_modules`` empty: every linear layer of the model's blocks.
     ``max_length`` in tokens; None is the model's own limit, at most 2,048.
+    ``train_on`` last: of each conversation only the last answer is learned.
+    ``accept``: findings of the parity gate (``DATA-251`` …) that do not stop the run; kept in its records.
     """
 
     verb: ClassVar[str] = "train"
@@ -55,6 +57,8 @@ class TrainSpec(Spec):
 
     text_column: str = "text"
     system: str | None = None
+    train_on: Literal["all", "last"] = "all"
+    accept: FindingCodes = ()
     validation_split: Share = 0.1
     eval_steps: Positive | None = None
     save_steps: Positive | None = None

@@ -122,7 +122,8 @@ def make_tiny_model(
         tie: Whether the output head is the embedding.
         shards: Number of safetensors files; more than one come with an index.
         tokenizer: ``bpe`` (byte-level) or ``sentencepiece``; see :mod:`mozhu.testing.tiny_tokenizers`.
-        template: ``chatml``, ``llama2`` or ``gemma``; by default the family's or the tokenizer's usual one.
+        template: One of the tokenizers' :data:`~mozhu.testing.tiny_tokenizers.TEMPLATES`; by default the
+            family's or the tokenizer's usual one.
         hidden: Width, a multiple of 16; of 256 where K-quants are tried.
         vocab: Tokens that the tokenizer learns; the model's table is rounded up to a multiple of 64.
     """

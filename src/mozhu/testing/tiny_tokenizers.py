@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from mozhu.testing.rows import SENTENCES
 
 TOKENIZERS = ("bpe", "sentencepiece")
-TEMPLATES = ("chatml", "llama2", "gemma", "qwen2_vl")
+TEMPLATES = ("chatml", "llama2", "llama3", "gemma", "mistral", "qwen3", "qwen2_vl")
 _QWEN2_REGEX = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -45,10 +45,30 @@ _EXTRA_TOKENS = {
     ],
     "gemma": ["<start_of_turn>", "<end_of_turn>"],
     "llama2": [],
+    "llama3": ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+    "mistral": [
+        "[INST]",
+        "[/INST]",
+        "[AVAILABLE_TOOLS]",
+        "[/AVAILABLE_TOOLS]",
+        "[TOOL_CALLS]",
+        "[TOOL_RESULTS]",
+        "[/TOOL_RESULTS]",
+    ],
+    "qwen3": ["<|im_start|>", "<|im_end|>"],
 }
+# Tokens of their own that are text all the same: a decoder does not leave them out.
+_PLAIN_TOKENS = {"qwen3": ["<think>", "</think>", "<tool_call>", "</tool_call>"]}
+_BOS = {"gemma": "<bos>", "llama2": "<bos>", "mistral": "<bos>", "llama3": "<|begin_of_text|>"}
 # The token that ends an answer, where it is not the end of the text.
-TURN_END = {"chatml": "<|im_end|>", "qwen2_vl": "<|im_end|>", "gemma": "<end_of_turn>"}
-_EOS = {"chatml": "<|im_end|>", "qwen2_vl": "<|im_end|>"}
+TURN_END = {
+    "chatml": "<|im_end|>",
+    "qwen2_vl": "<|im_end|>",
+    "qwen3": "<|im_end|>",
+    "gemma": "<end_of_turn>",
+    "llama3": "<|eot_id|>",
+}
+_EOS = {"chatml": "<|im_end|>", "qwen2_vl": "<|im_end|>", "qwen3": "<|im_end|>", "llama3": "<|eot_id|>"}
 
 
 def make_tiny_tokenizer(kind: str = "bpe", template: str | None = None, vocab: int | None = None) -> Any:
@@ -84,10 +104,11 @@ def _byte_level(template: str, vocab: int) -> Any:
         vocab_size=vocab, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     built.train_from_iterator(SENTENCES, trainer)
-    bos = "<bos>" if template in ("gemma", "llama2") else None
+    bos = _BOS.get(template)
     end = "<|endoftext|>"
     tokens = [end, *([bos] if bos else []), *_EXTRA_TOKENS[template]]
     built.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+    built.add_tokens([AddedToken(token, normalized=False) for token in _PLAIN_TOKENS.get(template, ())])
     names = {"bos_token": bos, "eos_token": _EOS.get(template, end), "pad_token": end}
     return _wrapped(built, template, {key: value for key, value in names.items() if value})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ from mozhu.specs.train import TrainSpec
 S = TypeVar("S", bound=Spec)
 # Names that are always there; a folder of the same name is meant only when written with a slash.
 RESERVED = frozenset({"starter", "sample"})
+_ROWS = re.compile(r"#\d+$")
 _WRITTEN = frozenset({"output_dir", "output", "output_path", "merge_output"})
 
 
@@ -25,9 +28,18 @@ def with_absolute_paths(spec: S, folder: Path | None = None) -> S:
         if not isinstance(value, str) or value in RESERVED:
             continue
         path = here / Path(value).expanduser()
-        if name in _WRITTEN or path.exists():
+        if name in _WRITTEN or _names_something(path):
             changed[name] = str(path)
     return spec.model_copy(update=changed)
+
+
+def _names_something(path: Path) -> bool:
+    """Whether ``path`` is there, also as a pattern, or with ``:subset`` and ``#rows`` of a data set after it."""
+    written = _ROWS.sub("", str(path))
+    without = written.rpartition(":")[0]
+    if path.exists() or Path(written).exists() or (without and Path(without).exists()):
+        return True
+    return glob.has_magic(written) and any(glob.iglob(written, recursive=True))
 
 
 def training_folder(spec: TrainSpec, workspace: Workspace) -> Path:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mozhu.kernel.texts import LANGUAGES, text_in
-from mozhu.specs.records.snapshot import RejectedRow, Snapshot
+from mozhu.specs.records.snapshot import Snapshot
 
 
-def card_text(snapshot: Snapshot, rejected: Sequence[RejectedRow]) -> str:
-    """The Markdown of ``card.md``: every heading and label in both languages, Chinese first."""
+def card_text(snapshot: Snapshot, rejected: Mapping[tuple[str, str], int]) -> str:
+    """The Markdown of ``card.md``: every heading and label in both languages, Chinese first.
+
+    ``rejected``: how many rows by (code, field).
+    """
     blocks = [
         f"# {snapshot.name}",
         _both("card.what", name=snapshot.name),
@@ -64,10 +67,10 @@ def _sources(snapshot: Snapshot) -> list[list[Any]]:
     ]
 
 
-def _rejected(rejected: Sequence[RejectedRow]) -> str:
+def _rejected(rejected: Mapping[tuple[str, str], int]) -> str:
     if not rejected:
         return _both("card.none_rejected")
-    counts = Counter((row.code, row.field) for row in rejected).most_common(10)
+    counts = Counter(rejected).most_common(10)
     rows = [[code, f"`{field}`" if field else "-", count] for (code, field), count in counts]
     return _table(["card.code", "card.field", "card.rows"], rows) + "\n\n" + _both("card.see_rejected")
 

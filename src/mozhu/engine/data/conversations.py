@@ -12,10 +12,13 @@ _ROLES = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human"), "user"),
     **dict.fromkeys(
-        ("assistant", "gpt", "chatgpt", "bing", "bard", "bot", "model", "function_call"), "assistant"
+        ("assistant", "gpt", "chatgpt", "bing", "bard", "bot", "model", "function_call", "tool_call"),
+        "assistant",
     ),
-    **dict.fromkeys(("tool", "observation", "function", "function_response"), "tool"),
+    **dict.fromkeys(("tool", "observation", "function", "function_response", "tool_response"), "tool"),
 }
+# Turns of these roles hold calls as JSON text (LLaMA-Factory, ms-swift).
+_CALLERS = {"function_call", "tool_call"}
 _KEPT = ("tool_calls", "tool_call_id", "name", "reasoning_content")
 # Which roles may follow a role; the conversation begins with the roles after None.
 _NEXT = {
@@ -27,36 +30,62 @@ _NEXT = {
 }
 
 
-def messages_turns(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The messages under ``name`` (``role``, ``content``), checked.
+def messages_turns(value: dict[str, Any], name: str, *, answered: bool = True) -> list[dict[str, Any]]:
+    """The messages under ``name`` (``role``, ``content``), checked; see :func:`in_order` for ``answered``.
 
     Raises:
         RowProblem: naming the turn, such as ``messages[2].content``.
     """
-    turns = []
-    for place, turn in _objects(value, name):
-        role = _role(required_string(turn, "role", f"{place}.role"), f"{place}.role")
-        message: dict[str, Any] = {"role": role, "content": _content(turn, role, place)}
-        message.update({key: turn[key] for key in _KEPT if turn.get(key)})
-        if "tool_calls" in message:
-            message["tool_calls"] = _checked_calls(message["tool_calls"], f"{place}.tool_calls")
-        turns.append(message)
-    return _ordered(turns, name)
+    turns = [_message(turn, place) for place, turn in _objects(value, name)]
+    return in_order(turns, name, answered=answered)
 
 
-def sharegpt_turns(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def sharegpt_turns(value: dict[str, Any], name: str, *, answered: bool = True) -> list[dict[str, Any]]:
     """The turns under ``name`` (``from``, ``value``) as checked messages; calls become tool calls."""
-    turns = []
-    for place, turn in _objects(value, name):
-        said_by = required_string(turn, "from", f"{place}.from")
-        role = _role(said_by, f"{place}.from")
-        content = required_string(turn, "value", f"{place}.value")
-        if said_by == "function_call":
-            turns.append({"role": role, "content": "", "tool_calls": _calls(content, f"{place}.value")})
-        else:
-            code = "DATA-105" if role == "assistant" else "DATA-106"
-            turns.append({"role": role, "content": _checked(content, role, f"{place}.value", code)})
-    return _ordered(turns, name)
+    turns = [_sharegpt_turn(turn, place) for place, turn in _objects(value, name)]
+    return in_order(turns, name, answered=answered)
+
+
+def is_sharegpt(turns: list[Any]) -> bool:
+    """Whether the first turn is written as ``from`` and ``value``."""
+    first = next((turn for turn in turns if isinstance(turn, dict)), {})
+    return "role" not in first and ("from" in first or "value" in first)
+
+
+def turns_of(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The turns under ``name`` in either form, one object or many, each checked but not their order."""
+    turns = value.get(name)
+    if isinstance(turns, dict):
+        value = {**value, name: [turns]}
+    one = _sharegpt_turn if is_sharegpt(value[name]) else _message
+    if isinstance(turns, dict):
+        return [one(turns, name)]
+    return [one(turn, place) for place, turn in _objects(value, name)]
+
+
+def _message(turn: dict[str, Any], place: str) -> dict[str, Any]:
+    said_by = required_string(turn, "role", f"{place}.role")
+    role = _role(said_by, f"{place}.role")
+    if said_by in _CALLERS:
+        calls = _calls(required_string(turn, "content", f"{place}.content"), f"{place}.content")
+        return {"role": role, "content": "", "tool_calls": calls}
+    if turn.get("function_call") and not turn.get("tool_calls"):  # OpenAI's first form
+        turn = {**turn, "tool_calls": [{"function": turn["function_call"]}]}
+    message: dict[str, Any] = {"role": role, "content": _content(turn, role, place)}
+    message.update({key: turn[key] for key in _KEPT if turn.get(key)})
+    if "tool_calls" in message:
+        message["tool_calls"] = _checked_calls(message["tool_calls"], f"{place}.tool_calls")
+    return message
+
+
+def _sharegpt_turn(turn: dict[str, Any], place: str) -> dict[str, Any]:
+    said_by = required_string(turn, "from", f"{place}.from")
+    role = _role(said_by, f"{place}.from")
+    content = required_string(turn, "value", f"{place}.value")
+    if said_by in _CALLERS:
+        return {"role": role, "content": "", "tool_calls": _calls(content, f"{place}.value")}
+    code = "DATA-105" if role == "assistant" else "DATA-106"
+    return {"role": role, "content": _checked(content, role, f"{place}.value", code)}
 
 
 def tools_of(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -65,7 +94,7 @@ def tools_of(value: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         RowProblem: DATA-117.
     """
-    tools = value.get("tools")
+    tools = value.get("tools") or value.get("functions")
     if isinstance(tools, str) and tools.strip():
         tools = _parsed(tools, "tools")
     if not tools:
@@ -157,15 +186,20 @@ def _parsed(content: str, place: str) -> Any:
         raise RowProblem("DATA-117", place, reason=str(error)) from error
 
 
-def _ordered(turns: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """``turns``, when they alternate, begin with the user (after the system) and end with the assistant."""
-    if not any(turn["role"] == "assistant" for turn in turns):
+def in_order(turns: list[dict[str, Any]], name: str, *, answered: bool = True) -> list[dict[str, Any]]:
+    """``turns``, when they alternate, begin with the user (after the system) and end with the assistant.
+
+    Not ``answered``: they end with what is to be answered.
+    """
+    if answered and not any(turn["role"] == "assistant" for turn in turns):
         raise RowProblem("DATA-109", name)
     last: str | None = None
     for number, turn in enumerate(turns):
         if turn["role"] not in _NEXT[last]:
             raise RowProblem("DATA-108", f"{name}[{number}]", role=turn["role"], after=last or "-")
         last = turn["role"]
-    if last != "assistant":
+    if answered and last != "assistant":
         raise RowProblem("DATA-118", f"{name}[{len(turns) - 1}]", role=last)
+    if not answered and last not in {"user", "tool"}:
+        raise RowProblem("DATA-103", "question", found=last or "-")
     return turns

@@ -1,17 +1,27 @@
-"""Seed 004's two converters, under their names and with its bytes: question-and-answer rows to plain text."""
+"""Rows in another form: seed 004's two converters with its bytes, and ``data convert`` for every shape.
+
+Rows are read and written one at a time.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mozhu.engine.data.dataset import Reading, RowStream, open_rows
 from mozhu.engine.data.fields import type_name
 from mozhu.engine.data.readers import read_rows
-from mozhu.engine.data.rows import RawRow, RowProblem, reasons, reject
-from mozhu.kernel.errors import UnconvertibleRows
-from mozhu.kernel.files import write_bytes
+from mozhu.engine.data.row_writers import JsonWriter, Write, writing_rows
+from mozhu.engine.data.rows import RawRow, RowProblem, Tally, reject
+from mozhu.engine.data.targets import COLUMNS, write_as
+from mozhu.kernel.errors import NoUsableRows, TargetExists, UnconvertibleRows
+from mozhu.kernel.files import json_line, replacing
+from mozhu.kernel.progress import Emit
+from mozhu.kernel.texts import text
+from mozhu.specs.data import DataConvertSpec
+from mozhu.specs.records.result import Artefact, Metric, Outcome
 from mozhu.specs.records.snapshot import RejectedRow
 
 _SPEAKERS = {"system": "系统", "user": "用户", "assistant": "助手"}
@@ -39,23 +49,100 @@ def convert_conversations(input_file: str | Path, output_file: str | Path) -> No
     _convert(input_file, output_file, _conversation_text, "messages: role, content")
 
 
+def run_convert(spec: DataConvertSpec, folder: Path, emit: Emit) -> Outcome:
+    """The rows of ``spec.input`` lie in ``spec.output`` in the form ``spec.to``.
+
+    Rows that cannot be converted, where ``max_rejected_share`` lets them, are in ``<output>.rejected.jsonl``.
+
+    Raises:
+        UnconvertibleRows: DATA-007 with the most frequent reasons, and nothing is written.
+        BadDataTarget: DATA-015. TargetExists: FILE-007, the output is the input. NoUsableRows: DATA-003.
+        What :func:`~mozhu.engine.data.dataset.load_rows` raises.
+    """
+    reading = Reading(spec.text_column, spec.system, spec.format_type, spec.input_format, spec.columns)
+    rows, output = open_rows(spec.input, reading), Path(spec.output)
+    if any(file.path.resolve() == output.resolve() for file in rows.place.files):
+        raise TargetExists(path=spec.output)
+    beside = output.with_name(f"{output.name}.rejected.jsonl")
+    with replacing(beside) as rejected, writing_rows(output, COLUMNS[spec.to]) as write:
+        count, tally = _write_all(rows, spec.to, write, rejected)
+        _check_share(spec, count, tally)
+    if not tally.total:
+        beside.unlink()
+    for line in rows.evidence:
+        emit("log", message=line)
+    emit("log", message=text("data.convert.done", rows=count, rejected=tally.total, path=spec.output))
+    artefacts = [Artefact(kind="data", path=str(output.absolute()))]
+    metrics = {"rows": Metric(value=count), "rejected_rows": Metric(value=tally.total)}
+    return Outcome(artefacts=artefacts, metrics=metrics, details={"evidence": rows.evidence})
+
+
+def _write_all(rows: RowStream, to: str, write: Write, rejected: Any) -> tuple[int, Tally]:
+    count, tally = 0, Tally()
+    for found in rows.with_values():
+        row = found if isinstance(found, RejectedRow) else _written(*found, to, write)
+        if row is None:
+            count += 1
+        else:
+            tally.add(row)
+            rejected.write(json_line(row.model_dump(mode="json")))
+    return count, tally
+
+
+def _written(
+    raw: RawRow, row: dict[str, Any], value: Any, shape: str, to: str, write: Write
+) -> RejectedRow | None:
+    """Nothing, when the row was written; an alpaca row's text is the seed's."""
+    try:
+        seeds_own = to == "text" and shape == "alpaca" and not {"system", "history"} & _filled(value)
+        if seeds_own and not {"tools", "images"} & row.keys():
+            write({"text": _alpaca_text(value)})
+        else:
+            write(write_as(row, to))
+    except RowProblem as problem:
+        return reject(raw, problem)
+    return None
+
+
+def _filled(value: dict[str, Any]) -> set[str]:
+    return {name for name, item in value.items() if item}
+
+
+def _check_share(spec: DataConvertSpec, count: int, tally: Tally) -> None:
+    if not count:
+        raise NoUsableRows(path=spec.input, count=tally.total, reasons=tally.reasons() or "-")
+    if tally.total > spec.max_rejected_share * (count + tally.total):
+        wanted = text("data.convert.limit", limit=f"{spec.max_rejected_share:.1%}")
+        why = tally.reasons(most=20)
+        raise UnconvertibleRows(path=spec.input, count=tally.total, reasons=why, wanted=wanted)
+
+
 def _convert(
     input_file: str | Path, output_file: str | Path, to_text: Callable[[dict[str, Any]], str], wanted: str
 ) -> None:
-    texts, bad = [], []
-    for row in read_rows(Path(input_file)):
-        if isinstance(row, RejectedRow):
-            bad.append(row)
-            continue
-        try:
-            texts.append({"text": _of_object(row, to_text)})
-        except RowProblem as problem:
-            bad.append(reject(row, problem))
-    if bad:
-        raise UnconvertibleRows(
-            path=str(input_file), count=len(bad), reasons=reasons(bad, most=20), wanted=wanted
-        )
-    write_bytes(output_file, json.dumps(texts, ensure_ascii=False, indent=2).encode("utf-8"))
+    bad = Tally()
+    with _json_array(Path(output_file)) as write:
+        for row in read_rows(Path(input_file)):
+            if isinstance(row, RejectedRow):
+                bad.add(row)
+                continue
+            try:
+                write({"text": _of_object(row, to_text)})
+            except RowProblem as problem:
+                bad.add(reject(row, problem))
+        if bad.total:
+            raise UnconvertibleRows(
+                path=str(input_file), count=bad.total, reasons=bad.reasons(most=20), wanted=wanted
+            )
+
+
+@contextmanager
+def _json_array(path: Path) -> Iterator[Write]:
+    """Seed 004 writes JSON whatever the file is called."""
+    with replacing(path) as file:
+        writer = JsonWriter(file)
+        yield writer.row
+        writer.end()
 
 
 def _of_object(row: RawRow, to_text: Callable[[dict[str, Any]], str]) -> str:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from itertools import chain, islice
+import hashlib
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mozhu.engine.data.columns import Columns, Guess, check_columns, guess, parse_columns
 from mozhu.engine.data.encodings import find_encoding
+from mozhu.engine.data.folders import DataFile
+from mozhu.engine.data.magic import BY_CONTENT
 from mozhu.engine.data.places import Place, find_place
 from mozhu.engine.data.readers import find_format, read_rows
 from mozhu.engine.data.rows import RawRow, RowProblem, reasons, reject
-from mozhu.engine.data.shapes import SHAPES, convert, recognise
-from mozhu.kernel.errors import NoUsableRows, UnknownFileFormat, UnknownRowShape
+from mozhu.engine.data.shapes import EVIDENCE_ROWS, SHAPES, convert
+from mozhu.engine.data.stages import check_stage
+from mozhu.kernel.errors import NoUsableRows, UnknownRowShape
 from mozhu.kernel.files import sha256_file, sha256_json
 from mozhu.specs.records.snapshot import RejectedRow
-
-_EVIDENCE_ROWS = 1000
 
 
 @dataclass(frozen=True)
 class Source:
     """One file that was read: name, hash, format, encoding, shape of its rows, how many are usable or not.
 
-    ``encoding`` is empty for formats that are not text.
+    ``encoding`` is empty for formats that are not text. ``guess`` is what its first rows show (columns.py).
     """
 
     file: str
@@ -34,16 +38,22 @@ class Source:
     shape: str
     rows: int
     rejected: int
+    guess: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class LoadedRows:
-    """``rows`` are prepared rows (records.md): each holds ``messages`` or ``text``, never both."""
+    """``rows`` are prepared rows (records.md): each holds ``messages`` or ``text``, never both.
+
+    ``evidence`` says, file by file, what its fields were taken for; ``left_out`` names files of other parts.
+    """
 
     name: str
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -72,6 +82,158 @@ def content_sha256(rows: Iterable[dict[str, Any]]) -> str:
     return sha256_json([{key: row[key] for key in row if key not in {"row_id", "source"}} for row in rows])
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How rows are read. ``format_type`` is one of :data:`SHAPES` or ``auto``: decided for each file by its rows.
+
+    ``input_format`` is the name of a reader or ``auto``: decided by the file's content. ``columns`` is what
+    ``--columns`` says. ``stage`` refuses rows that this stage does not learn from; ``None`` takes all.
+    """
+
+    text_column: str = "text"
+    system: str | None = None
+    format_type: str = "auto"
+    input_format: str = "auto"
+    columns: str | None = None
+    stage: str | None = None
+    seed: int = 42
+
+
+Found = tuple[RawRow, dict[str, Any], Any, str]
+
+
+class RowStream:
+    """The rows of a place, one at a time, as often as wanted; only the first rows of a file are held.
+
+    Each pass gives prepared rows and rejected ones in the files' order; after it ``sources`` says what was read.
+    """
+
+    def __init__(self, place: Place, reading: Reading, name: str | None = None) -> None:
+        self.place, self.reading = place, reading
+        self.name = name or place.name
+        self.sources: list[Source] = []
+        self.evidence: list[str] = []
+        self._told = parse_columns(reading.columns)
+        self._facts: dict[Path, _File] = {}
+        self._taken: set[int] | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any] | RejectedRow]:
+        for found in self.with_values():
+            yield found if isinstance(found, RejectedRow) else found[1]
+
+    def with_values(self) -> Iterator[Found | RejectedRow]:
+        """Like iterating, each row as (raw row, prepared row, its value under the known names, its shape)."""
+        if self.place.rows is not None and self._taken is None:
+            self._taken = self._choose(self.place.rows)
+        yield from self._pass(self._taken)
+
+    def _choose(self, count: int) -> set[int]:
+        """The numbers of ``count`` usable rows: those whose hash of place and seed is smallest."""
+        largest: list[tuple[int, int]] = []
+        for number, _ in enumerate(row for row in self._pass(None) if not isinstance(row, RejectedRow)):
+            digest = hashlib.blake2b(f"{self.reading.seed}:{number}".encode(), digest_size=8).digest()
+            item = (-int.from_bytes(digest, "big"), number)
+            if len(largest) < count:
+                heapq.heappush(largest, item)
+            elif largest:
+                heapq.heappushpop(largest, item)
+        return {number for _, number in largest}
+
+    def _pass(self, taken: set[int] | None) -> Iterator[Found | RejectedRow]:
+        self.sources, self.evidence = [], []
+        number = good = 0
+        ids = _Ids()
+        for file in self.place.files:
+            facts = self._known(file)
+            counts = [0, 0]
+            for row in self._rows(file, facts):
+                number += 1
+                if isinstance(row, RejectedRow):
+                    counts[1] += 1
+                    yield row
+                    continue
+                raw, value, content = row
+                good += 1
+                prepared = _prepared(raw, content, f"{self.name}#{number}", facts.sha256, ids)
+                if taken is None or good - 1 in taken:
+                    counts[0] += 1
+                    yield raw, prepared, value, facts.shape
+            self._close(file, facts, counts)
+
+    def _close(self, file: DataFile, facts: _File, counts: list[int]) -> None:
+        found = facts.guess.to_json() if facts.guess else {}
+        rows, rejected = counts
+        source = Source(
+            file.label, facts.sha256, facts.form, facts.encoding, facts.shape, rows, rejected, found
+        )
+        self.sources.append(source)
+        if facts.guess:
+            self.evidence.append(f"`{file.label}`: {facts.guess.sentence()}")
+
+    def _known(self, file: DataFile) -> _File:
+        if file.path not in self._facts:
+            self._facts[file.path] = self._look(file)
+        return self._facts[file.path]
+
+    def _look(self, file: DataFile) -> _File:
+        """What the file is, from its first rows."""
+        reading, path = self.reading, file.path
+        form = find_format(path) if reading.input_format == "auto" else reading.input_format
+        first = [row.value for row in islice(read_rows(path, form), EVIDENCE_ROWS) if isinstance(row, RawRow)]
+        columns = self._told or self.place.columns
+        check_columns(reading.columns, self._told, first)
+        found = guess(first, reading.text_column, columns)
+        shape = reading.format_type
+        if shape == "auto":
+            shape = self.place.shape
+        if shape == "auto":
+            shape = found.shape if found else _no_shape(path, first, reading.text_column)
+            if found and found.columns:
+                columns = Columns(found.columns)
+        if found and found.shape != shape:
+            found = None
+        check_stage(reading.stage, shape, path, found.sentence() if found else "")
+        encoding = "" if form in BY_CONTENT else find_encoding(path)
+        return _File(form, encoding, shape, columns, sha256_file(path), found)
+
+    def _rows(
+        self, file: DataFile, facts: _File
+    ) -> Iterator[tuple[RawRow, Any, dict[str, Any]] | RejectedRow]:
+        folders = tuple(dict.fromkeys((file.path.parent, self._root())))
+        for row in read_rows(file.path, facts.form):
+            label = file.label + row.file.removeprefix(file.path.name)
+            if isinstance(row, RejectedRow):
+                yield row.model_copy(update={"file": label}) if label != row.file else row
+                continue
+            raw = replace(row, file=label) if label != row.file else row
+            value = facts.columns.apply(raw.value)
+            try:
+                content = convert(
+                    value,
+                    facts.shape,
+                    text_column=self.reading.text_column,
+                    system=self.reading.system,
+                    image_folders=folders,
+                )
+            except RowProblem as problem:
+                yield reject(raw, facts.columns.blame(problem))
+                continue
+            yield raw, value, content
+
+    def _root(self) -> Path:
+        return self.place.path if self.place.path.is_dir() else self.place.path.parent
+
+
+@dataclass(frozen=True)
+class _File:
+    form: str
+    encoding: str
+    shape: str
+    columns: Columns
+    sha256: str
+    guess: Guess | None
+
+
 def load_rows(
     ref: str,
     *,
@@ -79,28 +241,31 @@ def load_rows(
     system: str | None = None,
     format_type: str = "auto",
     input_format: str = "auto",
+    columns: str | None = None,
     part: str = "train",
+    stage: str | None = "sft",
 ) -> LoadedRows:
     """The prepared rows that ``ref`` means.
 
     Args:
-        ref: A file; a folder with a snapshot (its ``part`` is read, else its single data file); ``sample``; a
-            name in ``0_configs/1_model_config.json``; a name under ``data/`` here or in the workspace.
+        ref: What :func:`~mozhu.engine.data.places.find_place` takes: a file, a folder, a pattern, ``sample``, a
+            name, ``dataset_info.json:name``, a hub's ``owner/name:subset#rows``.
         text_column: Field that holds plain text. Named other than ``text``, it wins over the other signs.
         system: Put before conversations that have no system message.
         format_type: One of :data:`SHAPES`, or ``auto``: decided for each file by its rows.
         input_format: The name of a reader, or ``auto``: decided by the file's content.
-        part: ``train``, ``validation`` or ``test`` of a snapshot.
+        columns: ``field=meaning`` pairs with commas, for fields under names of their own.
+        part: ``train``, ``validation`` or ``test``, where there are parts.
+        stage: What the rows are for; rows that it does not learn from are refused. ``None`` takes all.
 
     Raises:
         UnknownDataset: DATA-001. UnknownRowShape: DATA-002. NoUsableRows: DATA-003.
-        UnknownFileFormat: DATA-004. ChangedSnapshot: DATA-005. MissingFile: FILE-001. BadJson: FILE-004.
-        OfflineHub: ENV-003.
+        UnknownFileFormat: DATA-004. ChangedSnapshot: DATA-005. DamagedDataFile: DATA-010.
+        WrongStage: DATA-011. BadColumns: DATA-012. UnknownSubset: DATA-013. UnusableEntry: DATA-014.
+        MissingFile: FILE-001. BadJson: FILE-004. MissingExtra: ENV-001. OfflineHub: ENV-003.
     """
-    place = find_place(ref, part)
-    return load_place(
-        place, text_column=text_column, system=system, format_type=format_type, input_format=input_format
-    )
+    reading = Reading(text_column, system, format_type, input_format, columns, stage)
+    return collect(RowStream(find_place(ref, part), reading))
 
 
 def load_place(
@@ -111,64 +276,78 @@ def load_place(
     system: str | None = None,
     format_type: str = "auto",
     input_format: str = "auto",
+    columns: str | None = None,
+    stage: str | None = None,
 ) -> LoadedRows:
     """Like :func:`load_rows`, from a place that was found; ``name`` begins the row ids.
 
     Raises:
         NoUsableRows: DATA-003 with the most frequent reasons.
     """
-    loaded = LoadedRows(name or place.name)
-    form = find_format(place.path) if input_format == "auto" else input_format
-    sha256 = sha256_file(place.path)
-    raw = iter(read_rows(place.path, form))
-    first = list(islice(raw, _EVIDENCE_ROWS))
-    shape = _shape(place.path, first, text_column) if format_type == "auto" else format_type
-    seen: set[str] = set()
-    for number, row in enumerate(chain(first, raw), start=1):
+    reading = Reading(text_column, system, format_type, input_format, columns, stage)
+    return collect(RowStream(place, reading, name))
+
+
+def open_rows(
+    ref: str, reading: Reading | None = None, *, part: str = "train", name: str | None = None
+) -> RowStream:
+    """The rows that ``ref`` means as a stream that can be read several times in bounded memory."""
+    return RowStream(find_place(ref, part), reading or Reading(), name)
+
+
+def collect(stream: RowStream) -> LoadedRows:
+    """All rows of ``stream`` in memory.
+
+    Raises:
+        NoUsableRows: DATA-003.
+    """
+    loaded = LoadedRows(stream.name, left_out=stream.place.left_out)
+    for row in stream:
         if isinstance(row, RejectedRow):
             loaded.rejected.append(row)
-            continue
-        try:
-            content = convert(row.value, shape, text_column=text_column, system=system)
-        except RowProblem as problem:
-            loaded.rejected.append(reject(row, problem))
-            continue
-        loaded.rows.append(_prepared(row, content, f"{loaded.name}#{number}", sha256, seen))
-    counts = (len(loaded.rows), len(loaded.rejected))
-    loaded.sources.append(Source(place.path.name, sha256, form, _encoding(place.path), shape, *counts))
+        else:
+            loaded.rows.append(row)
+    loaded.sources, loaded.evidence = stream.sources, stream.evidence
     if not loaded.rows:
-        raise NoUsableRows(path=str(place.path), count=loaded.total, reasons=reasons(loaded.rejected) or "-")
+        count, why = loaded.total, reasons(loaded.rejected) or "-"
+        raise NoUsableRows(path=str(stream.place.path), count=count, reasons=why)
     return loaded
 
 
-def _encoding(path: Path) -> str:
-    try:
-        return find_encoding(path)
-    except UnknownFileFormat:
-        return ""
+def _no_shape(path: Path, first: list[Any], text_column: str) -> str:
+    """Any shape where no row could even be read, for nothing will be usable.
 
-
-def _shape(path: Path, first: list[RawRow | RejectedRow], text_column: str) -> str:
-    """The shape of the file's rows; any shape where no row could even be read, for nothing will be usable."""
-    values = [row.value for row in first if isinstance(row, RawRow)]
-    shape = recognise(values, text_column)
-    if shape is None and values:
-        objects = [value for value in values if isinstance(value, dict)]
+    Raises:
+        UnknownRowShape: DATA-002 with the fields that were found.
+    """
+    if first:
+        objects = [value for value in first if isinstance(value, dict)]
         found = list(dict.fromkeys(str(key) for value in objects[:20] for key in value))
         raise UnknownRowShape(
             path=str(path), fields=found[:20] or ["-"], known=list(SHAPES), text_column=text_column
         )
-    return shape or SHAPES[0]
+    return SHAPES[0]
 
 
-def _prepared(
-    row: RawRow, content: dict[str, Any], row_id: str, sha256: str, seen: set[str]
-) -> dict[str, Any]:
+class _Ids:
+    """Which ids of prepared rows were met before: 64 bits of each are kept, not the id."""
+
+    def __init__(self) -> None:
+        self._kept: set[int] = set()
+
+    def is_new(self, row_id: str) -> bool:
+        digest = hash(row_id)
+        if digest in self._kept:
+            return False
+        self._kept.add(digest)
+        return True
+
+
+def _prepared(row: RawRow, content: dict[str, Any], row_id: str, sha256: str, ids: _Ids) -> dict[str, Any]:
     """The prepared row; a row that was prepared before keeps its id and its first source."""
     source: dict[str, Any] = {"file": row.file, "line": row.line, "sha256": sha256}
-    if isinstance(row.value, dict) and _is_prepared(row.value) and row.value["row_id"] not in seen:
+    if isinstance(row.value, dict) and _is_prepared(row.value) and ids.is_new(row.value["row_id"]):
         row_id, source = row.value["row_id"], row.value["source"]
-    seen.add(row_id)
     return {"row_id": row_id, **content, "source": source}
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
+from mozhu.engine.data.packed import open_bytes, read_head
 from mozhu.kernel.errors import UnknownFileFormat
 from mozhu.kernel.files import reading
 
@@ -36,8 +39,15 @@ def find_encoding(path: Path) -> str:
     Raises:
         MissingFile: FILE-001. NotReadable: FILE-005. UnknownFileFormat: DATA-004, it is no text at all.
     """
-    with reading(path), open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
+    with reading(path):
+        state = path.stat()
+    return _found(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _found(path: Path, _changed: int, _size: int) -> str:
+    """The answer is kept as long as the file stays what it is: to know it a whole file may be read."""
+    head = read_head(path, HEAD_BYTES)
     marked = encoding_of_head(head)
     if marked:
         return marked
@@ -79,19 +89,15 @@ def open_text(path: Path, *, newline: str | None = None) -> TextIO:
     """
     encoding = find_encoding(path)
     with reading(path):
-        return open(path, encoding=encoding, errors=_KEEP_DAMAGED, newline=newline)
-
-
-def read_whole(path: Path) -> str:
-    with reading(path), open_text(path) as file:
-        return file.read()
+        file = open_bytes(path)
+        return io.TextIOWrapper(file, encoding=encoding, errors=_KEEP_DAMAGED, newline=newline)
 
 
 def _count(path: Path, encoding: str) -> tuple[int, int]:
     """How many damaged places and how many good characters beyond ASCII ``path`` has in ``encoding``."""
     decoder = codecs.getincrementaldecoder(encoding)(errors=_KEEP_DAMAGED)
     damaged = good = 0
-    with reading(path), open(path, "rb") as file:
+    with reading(path), open_bytes(path) as file:
         while True:
             chunk = file.read(_CHUNK_BYTES)
             text = decoder.decode(chunk, final=not chunk)

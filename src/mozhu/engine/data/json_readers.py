@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from mozhu.engine.data.encodings import decode_head, open_text, read_whole
+from mozhu.engine.data.encodings import decode_head, open_text
+from mozhu.engine.data.packed import suffix_of
 from mozhu.engine.data.rows import RawRow, RowProblem, reject
 from mozhu.kernel.errors import BadJson
 from mozhu.kernel.files import reading
@@ -18,6 +19,9 @@ _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 _ARRAY = re.compile(r"\[\s*(?:[{\[\"\]]|$)")
 _LINES = {".jsonl", ".ndjson"}
 _DECODER = json.JSONDecoder()
+_CHUNK_CHARS = 1 << 18
+# A fault this near to the end of what was read may be a word that is cut, such as -Infinity or \\u00e9.
+_LONGEST_WORD = 16
 
 
 class JsonReader:
@@ -26,7 +30,7 @@ class JsonReader:
     def sniff(self, path: Path, head: bytes) -> bool:
         content = decode_head(head).lstrip()
         if content.startswith("["):
-            return _ARRAY.match(content) is not None or path.suffix.lower() == ".json"
+            return _ARRAY.match(content) is not None or suffix_of(path) == ".json"
         return content.startswith("{") and not _is_lines(path, content)
 
     def rows(self, path: Path) -> Iterator[RawRow | RejectedRow]:
@@ -35,14 +39,15 @@ class JsonReader:
         Raises:
             BadJson: FILE-004 with line and column, where the array itself is broken.
         """
-        content = read_whole(path)
-        place = _skip(content, 0)
-        if content[place : place + 1] != "[":
-            value, end = _decode(path, content, place)
-            _expect_end(path, content, end)
-            yield RawRow(path.name, _line(content, 0, place, 1), value)
-            return
-        yield from _elements(path, content, place + 1)
+        with reading(path), open_text(path) as file:
+            window = _Window(path, file)
+            if window.mark() != "[":
+                line, value = window.value()
+                window.expect_end()
+                yield RawRow(path.name, line, value)
+                return
+            window.step()
+            yield from _elements(path.name, window)
 
 
 class JsonLinesReader:
@@ -52,7 +57,7 @@ class JsonLinesReader:
         content = decode_head(head).lstrip()
         if content.startswith("{"):
             return _is_lines(path, content)
-        return path.suffix.lower() in _LINES and not _ARRAY.match(content)
+        return suffix_of(path) in _LINES and not _ARRAY.match(content)
 
     def rows(self, path: Path) -> Iterator[RawRow | RejectedRow]:
         with reading(path), open_text(path) as file:
@@ -77,8 +82,8 @@ def _is_lines(path: Path, content: str) -> bool:
     if any(_is_object(line.strip()) for line in lines):
         return True
     if len(lines) == 1:  # a line longer than the head
-        return path.suffix.lower() != ".json"
-    return path.suffix.lower() in _LINES
+        return suffix_of(path) != ".json"
+    return suffix_of(path) in _LINES
 
 
 def _is_object(line: str) -> bool:
@@ -90,52 +95,98 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _elements(path: Path, content: str, place: int) -> Iterator[RawRow]:
-    line, counted = 1, 0
-    place = _skip(content, place)
-    if content[place : place + 1] == "]":
-        _expect_end(path, content, place + 1)
+def _elements(file: str, window: _Window) -> Iterator[RawRow]:
+    """The values of an array whose bracket was read."""
+    if window.mark() == "]":
+        window.step()
+        window.expect_end()
         return
     while True:
-        line, counted = _line(content, counted, place, line), place
-        value, place = _decode(path, content, place)
-        yield RawRow(path.name, line, value)
-        place = _skip(content, place)
-        mark = content[place : place + 1]
+        line, value = window.value()
+        yield RawRow(file, line, value)
+        mark = window.mark()
+        if mark not in {"]", ","}:
+            raise window.bad(window.place, "',' or ']' expected")
+        window.step()
         if mark == "]":
-            _expect_end(path, content, place + 1)
+            window.expect_end()
             return
-        if mark != ",":
-            raise _bad(path, content, place, "',' or ']' expected")
-        place = _skip(content, place + 1)
 
 
-def _decode(path: Path, content: str, place: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.raw_decode(content, place)
-    except json.JSONDecodeError as error:
-        raise _bad(path, content, error.pos, error.msg) from error
-    except (ValueError, RecursionError) as error:
-        raise _bad(path, content, place, str(error)) from error
+class _Window:
+    """The piece of a file that is being parsed: never more than a few values of it are in memory.
 
+    ``place`` is where in ``text`` the next sign is looked for.
+    """
 
-def _expect_end(path: Path, content: str, place: int) -> None:
-    place = _skip(content, place)
-    if place != len(content):
-        raise _bad(path, content, place, "Extra data")
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path, self._file = path, file
+        self._text = ""
+        self._ended = False
+        self._line, self._column = 1, 1  # of the first character of the text
+        self._at_line, self._counted = 1, 0  # the line of a place, so that nothing is counted twice
+        self.place = 0
 
+    def mark(self) -> str:
+        """The next character that is not blank, left where it is; nothing at the end of the file."""
+        while True:
+            match = _BLANK.match(self._text, self.place)
+            self.place = match.end() if match else self.place
+            if self.place < len(self._text):
+                return self._text[self.place]
+            if self._ended:
+                return ""
+            self._more()
 
-def _bad(path: Path, content: str, place: int, reason: str) -> BadJson:
-    line = _line(content, 0, place, 1)
-    column = place - (content.rfind("\n", 0, place) + 1) + 1
-    return BadJson(path=str(path), line=line, column=column, reason=reason)
+    def step(self) -> None:
+        self.place += 1
 
+    def value(self) -> tuple[int, Any]:
+        """The next value with the line on which it begins.
 
-def _skip(content: str, place: int) -> int:
-    match = _BLANK.match(content, place)
-    return match.end() if match else place
+        Raises:
+            BadJson: FILE-004.
+        """
+        self.mark()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self.place)
+            except json.JSONDecodeError as error:
+                if self._is_final(error):
+                    raise self.bad(error.pos, error.msg) from error
+            except (ValueError, RecursionError) as error:
+                raise self.bad(self.place, str(error)) from error
+            else:
+                if end < len(self._text) or self._ended:
+                    self._at_line += self._text.count("\n", self._counted, self.place)
+                    self._counted, self.place = self.place, end
+                    return self._at_line, value
+            self._more()
 
+    def expect_end(self) -> None:
+        if self.mark():
+            raise self.bad(self.place, "Extra data")
 
-def _line(content: str, start: int, end: int, line: int) -> int:
-    """The line of ``end``, when ``start`` is on ``line``."""
-    return line + content.count("\n", start, end)
+    def bad(self, place: int, reason: str) -> BadJson:
+        before = self._text.rfind("\n", 0, place)
+        line = self._line + self._text.count("\n", 0, place)
+        column = place - before if before >= 0 else self._column + place
+        return BadJson(path=str(self._path), line=line, column=column, reason=reason)
+
+    def _is_final(self, error: json.JSONDecodeError) -> bool:
+        """Whether more text would not help: the fault lies well before the end of what was read."""
+        if self._ended:
+            return True
+        return error.pos < len(self._text) - _LONGEST_WORD and not error.msg.startswith("Unterminated string")
+
+    def _more(self) -> None:
+        """Read on, as much again as there is, so that a long value is not parsed many times over."""
+        last = self._text.rfind("\n", 0, self.place)
+        self._at_line += self._text.count("\n", self._counted, self.place)
+        self._line, self._counted = self._at_line, 0
+        self._column = self.place - last if last >= 0 else self._column + self.place
+        self._text = self._text[self.place :]
+        self.place = 0
+        read = self._file.read(max(_CHUNK_CHARS, len(self._text)))
+        self._ended = not read
+        self._text += read

@@ -1,56 +1,86 @@
-"""Finds the file that a person means by a data set's name or path."""
+"""Finds the files that a person means by a data set's name, path, pattern or hub id."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from mozhu.engine.data.columns import Columns
+from mozhu.engine.data.folders import (
+    SUFFIXES,
+    DataFile,
+    carded_dataset,
+    folder_files,
+    of_part,
+    saved_dataset,
+)
+from mozhu.engine.data.hub_places import hub_dataset, hub_folder
+from mozhu.engine.data.llama_factory import INFO_FILE, entry_names, find_entry, is_info_file
+from mozhu.engine.data.packed import plain_name, suffix_of
+from mozhu.engine.data.refs import Ref, glob_files, glob_root, is_glob, parse_ref
 from mozhu.engine.data.sample import ROWS_FILE, SAMPLE
 from mozhu.engine.weights.hub_cache import is_hub_id
-from mozhu.kernel.errors import ChangedSnapshot, MissingFile, OfflineHub, UnknownDataset
+from mozhu.kernel.errors import ChangedSnapshot, MissingFile, OfflineHub, UnknownDataset, UnknownSubset
 from mozhu.kernel.files import sha256_file
 from mozhu.kernel.paths import looks_like_path, workspace_or_here
 from mozhu.specs.records.snapshot import Snapshot
-from mozhu.specs.settings import model_settings
+from mozhu.specs.settings import ModelSettings, model_settings
 
 SNAPSHOT = "snapshot.json"
-_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".ndjson")
-# What a run leaves beside the data it makes.
-_RECORDS = {"spec.json", "result.json", "events.jsonl", "rejected.jsonl", "manifest.json", "certificate.json"}
+_PACKED = ("", ".gz", ".zst")
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Place:
-    """A file of rows, the name under which it is known, and the snapshot it is a part of, if any."""
+    """Files of rows, the name under which they are known, and the snapshot they are a part of, if any.
+
+    ``path`` is what was named: the file, or the folder of ``files``. ``shape`` and ``columns`` are those of an
+    entry of LLaMA-Factory's. ``rows``: so many are taken. ``left_out``: files of other parts.
+    """
 
     name: str
     path: Path
     snapshot: Snapshot | None = None
+    files: tuple[DataFile, ...] = ()
+    shape: str = "auto"
+    columns: Columns = field(default_factory=Columns)
+    rows: int | None = None
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            object.__setattr__(self, "files", (DataFile(self.path, self.path.name),))
 
 
 def find_place(ref: str, part: str = "train") -> Place:
-    """The file that ``ref`` means.
+    """The files that ``ref`` means.
 
-    Looked for in this order: ``sample``, a name in ``0_configs/1_model_config.json``, a file or folder, a
-    name under ``data/`` of the workspace and of the current folder. Of a folder with ``snapshot.json`` its
-    ``part`` is meant, and checked to be unchanged; of another folder ``<part>.jsonl`` or its only data file.
+    Looked for in this order: ``sample``, a name in ``0_configs/1_model_config.json``, a file, folder or pattern,
+    a name under ``data/`` of the workspace and of the current folder (also one in a ``dataset_info.json``
+    there), a hub's name. ``:subset`` and ``#rows`` may follow. Of a folder with ``snapshot.json`` its ``part``
+    is meant, and checked to be unchanged; of another folder the files of the part, else all data files.
 
     Raises:
         UnknownDataset: DATA-001 with the nearest names. MissingFile: FILE-001. ChangedSnapshot: DATA-005.
-        OfflineHub: ENV-003, the name has the form of a hub's.
+        UnknownSubset: DATA-013. UnusableEntry: DATA-014. OfflineHub: ENV-003, the name has the form of a hub's.
     """
     if ref == SAMPLE:
         return Place(SAMPLE, ROWS_FILE)
     settings, root = model_settings(), workspace_or_here().root
-    if ref in settings.datasets:
-        told = settings.datasets[ref].path
-        inside = root / Path(told).expanduser()
-        found = _place_at(inside, part) or _place_unnamed(told, part)
-        return Place(ref, found.path, found.snapshot)
-    return _place_unnamed(ref, part)
+    parsed = Ref(ref) if ref in settings.datasets else parse_ref(ref)
+    if parsed == Ref(SAMPLE, rows=parsed.rows):
+        return Place(SAMPLE, ROWS_FILE, rows=parsed.rows)
+    if parsed.place in settings.datasets:
+        told = parse_ref(settings.datasets[parsed.place].path)
+        inside = str(root / Path(told.place).expanduser())
+        named = replace(told, subset=parsed.subset or told.subset, rows=parsed.rows or told.rows)
+        here = _place_written(replace(named, place=inside), part)
+        return replace(here or _place_unnamed(named, ref, part, settings), name=parsed.place, rows=named.rows)
+    found = _place_unnamed(parsed, ref, part, settings)
+    return replace(found, rows=parsed.rows or found.rows)
 
 
 def known_names() -> list[str]:
@@ -58,25 +88,53 @@ def known_names() -> list[str]:
     names = {SAMPLE, *model_settings().datasets}
     for folder in _data_folders():
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.suffix.lower() in _SUFFIXES:
-                names.add(path.stem)
+            if is_info_file(path):
+                names.update(entry_names(path))
+            elif suffix_of(path) in SUFFIXES:
+                names.add(plain_name(path).stem)
             elif path.is_dir() and not path.name.startswith("."):
                 names.add(path.name)
     return sorted(names)
 
 
-def _place_unnamed(ref: str, part: str) -> Place:
-    found = _place_at(Path(ref).expanduser(), part)
-    if found is None and "/" not in ref and os.sep not in ref:
-        candidates = [folder / f"{ref}{suffix}" for folder in _data_folders() for suffix in ("", *_SUFFIXES)]
-        found = next((place for path in candidates if (place := _place_at(path, part))), None)
+def _place_unnamed(ref: Ref, written: str, part: str, settings: ModelSettings) -> Place:
+    place = ref.place
+    found = None if ref.hub else _place_written(ref, part)
+    if found is None and ref.hub is None and "/" not in place and os.sep not in place:
+        found = _place_under_data(ref, part)
     if found is not None:
         return found
-    if Path(ref).suffix.lower() in _SUFFIXES or looks_like_path(ref):
-        raise MissingFile(path=ref)
-    if is_hub_id(ref) and not Path(ref).parent.is_dir():
-        raise OfflineHub(name=ref)
-    raise UnknownDataset(name=ref, near=_near(ref))
+    if ref.hub is None and (suffix_of(Path(place)) in SUFFIXES or is_glob(place) or looks_like_path(place)):
+        raise MissingFile(path=place)
+    if is_hub_id(place) and (ref.hub or not Path(place).parent.is_dir()):
+        return _hub_place(ref, part, settings.hub)
+    if ref.hub:
+        raise OfflineHub(name=written)
+    raise UnknownDataset(name=place, near=_near(place))
+
+
+def _place_written(ref: Ref, part: str) -> Place | None:
+    """What lies at ``ref``'s own path, or is named by its pattern."""
+    path = Path(ref.place).expanduser()
+    if path.exists() or not is_glob(ref.place):
+        return _place_at(path, ref.subset, part)
+    root = glob_root(ref.place)
+    files = [DataFile(path, path.relative_to(root).as_posix()) for path in glob_files(ref.place)]
+    return Place(root.absolute().name, root, files=tuple(files)) if files else None
+
+
+def _place_under_data(ref: Ref, part: str) -> Place | None:
+    """A registry's entry comes before a file of the same name: it knows how the file is to be read."""
+    for folder in _data_folders():
+        info = folder / INFO_FILE
+        if is_info_file(info) and ref.place in entry_names(info):
+            return _entry_place(info, ref.place, part)
+        for suffix in ("", *SUFFIXES):
+            for packing in _PACKED if suffix else ("",):
+                found = _place_at(folder / f"{ref.place}{suffix}{packing}", ref.subset, part)
+                if found is not None:
+                    return found
+    return None
 
 
 def _near(ref: str) -> list[str]:
@@ -86,26 +144,85 @@ def _near(ref: str) -> list[str]:
     return get_close_matches(ref, [*known_names(), *beside], 3, 0.5) or known_names()[:_SHOWN]
 
 
-def _place_at(path: Path, part: str) -> Place | None:
-    """The file at ``path`` or in the folder ``path``; ``None`` when nothing is there."""
+def _place_at(path: Path, subset: str | None, part: str) -> Place | None:
+    """The files at ``path`` or in the folder ``path``; ``None`` when nothing is there."""
     if path.is_file():
-        return Place(path.stem, path)
+        if is_info_file(path):
+            return _entry_place(path, subset, part)
+        if subset:
+            raise UnknownSubset(name=str(path), subset=subset, known=["-"], example=str(path))
+        return Place(plain_name(path).stem, path)
     if not path.is_dir():
         return None
     if (path / SNAPSHOT).is_file():
         return _part_of_snapshot(path, part)
-    files = sorted(file for file in path.iterdir() if file.is_file() and _is_data(file))
-    named = [file for file in files if file.stem == part or file.stem.endswith(f"_{part}")]
-    chosen = named if len(named) == 1 else files
-    if len(chosen) != 1:
-        raise UnknownDataset(
-            name=str(path), near=[str(path / file.name) for file in files[:_SHOWN]] or known_names()
+    return _folder_place(path, subset, part)
+
+
+def _folder_place(folder: Path, subset: str | None, part: str) -> Place:
+    info = folder / INFO_FILE
+    if is_info_file(info):
+        return _entry_place(info, subset, part)
+    name = folder.absolute().name
+    chosen = saved_dataset(folder, part) if not subset else None
+    if chosen is None:
+        chosen = carded_dataset(folder, subset, part)
+    if chosen is not None:
+        return Place(name, folder, files=_some(folder, chosen))
+    if subset:
+        return _subfolder_place(folder, subset, part)
+    chosen, left_out = of_part(folder_files(folder), part)
+    return Place(name, folder, files=_some(folder, chosen), left_out=tuple(file.label for file in left_out))
+
+
+def _subfolder_place(folder: Path, subset: str, part: str) -> Place:
+    inside = folder / subset
+    if not inside.is_dir() or not inside.resolve().is_relative_to(folder.resolve()):
+        known = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        raise UnknownSubset(
+            name=str(folder), subset=subset, known=known or ["-"], example=f"{folder}:{(known or ['…'])[0]}"
         )
-    return Place(path.absolute().name, chosen[0])
+    return _folder_place(inside, None, part)
 
 
-def _is_data(file: Path) -> bool:
-    return file.suffix.lower() in _SUFFIXES and file.name not in _RECORDS and not file.name.startswith(".")
+def _some(folder: Path, files: list[DataFile]) -> tuple[DataFile, ...]:
+    """``files``, when there are any and all are there.
+
+    Raises:
+        UnknownDataset: DATA-001. MissingFile: FILE-001.
+    """
+    if not files:
+        raise UnknownDataset(name=str(folder), near=known_names()[:_SHOWN])
+    for file in files:
+        if not file.path.is_file():
+            raise MissingFile(path=str(file.path))
+    return tuple(files)
+
+
+def _entry_place(info: Path, name: str | None, part: str) -> Place:
+    """An entry of LLaMA-Factory's ``dataset_info.json``."""
+    if name is None:
+        known = entry_names(info)
+        raise UnknownSubset(name=str(info), subset="-", known=known[:40], example=f"{info}:{known[0]}")
+    entry = find_entry(info, name)
+    wanted = entry.part or part
+    found = _place_at(entry.file, None, wanted) if entry.file else None
+    if found is None:
+        hubs = dict(entry.hubs)
+        allowed = model_settings().hub
+        hub = allowed if allowed in hubs else next(iter(hubs))
+        found = _hub_place(Ref(hubs[hub], entry.subset, hub=hub), wanted, allowed)
+    return replace(found, name=name, shape=entry.shape, columns=entry.columns, rows=entry.rows)
+
+
+def _hub_place(ref: Ref, part: str, allowed: str) -> Place:
+    """A hub's data set: the files in a cache, else what the library ``datasets`` makes of it."""
+    hub = ref.hub or (allowed if allowed != "none" else None)
+    folder = hub_folder(ref.place, hub)
+    if folder is not None:
+        return replace(_folder_place(folder, ref.subset, part), name=ref.place)
+    files = hub_dataset(ref.place, ref.subset, part, hub=hub, allowed=allowed)
+    return Place(ref.place, files[0].path.parent, files=tuple(files))
 
 
 def _part_of_snapshot(folder: Path, part: str) -> Place:

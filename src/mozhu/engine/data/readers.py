@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mozhu.engine.data.encodings import HEAD_BYTES
+from mozhu.engine.data.magic import BY_CONTENT
+from mozhu.engine.data.packed import packing_of, read_head, suffix_of
 from mozhu.engine.data.rows import RawRow, RowProblem, has_damaged_characters, reject
 from mozhu.kernel.errors import UnknownFileFormat
-from mozhu.kernel.files import reading
 from mozhu.kernel.slots import load, names
 from mozhu.specs.records.snapshot import RejectedRow
 
@@ -35,17 +36,20 @@ def find_format(path: Path) -> str:
     """The name of the reader for ``path``.
 
     Raises:
-        MissingFile: FILE-001. UnknownFileFormat: DATA-004.
+        MissingFile: FILE-001. UnknownFileFormat: DATA-004. DamagedDataFile: DATA-010.
     """
-    with reading(path), open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = read_head(path, HEAD_BYTES)
+    if not packing_of(path):
+        for name, is_it in BY_CONTENT.items():
+            if is_it(head):
+                return name
     known = names(SLOT)
-    others = [name for name in known if name not in (*_ORDER, _LAST)]
+    others = [name for name in known if name not in (*BY_CONTENT, *_ORDER, _LAST)]
     for name in (*others, *_ORDER, _LAST):
         if name in known and load(SLOT, name)().sniff(path, head):
             return name
-    if path.suffix.lower() in _PROMISED:
-        return _PROMISED[path.suffix.lower()]
+    if suffix_of(path) in _PROMISED:
+        return _PROMISED[suffix_of(path)]
     raise UnknownFileFormat(path=str(path))
 
 

@@ -13,6 +13,7 @@ from mozhu.kernel.texts import text
 from mozhu.specs.records.snapshot import RejectedRow
 
 EXCERPT_CHARS = 80
+_SHOWN_LINES = 5
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -65,17 +66,37 @@ def has_damaged_characters(value: Any) -> bool:
     return False
 
 
+class Tally:
+    """How many rows were rejected for which reason, with the first of each; no more of them is kept."""
+
+    def __init__(self, rejected: Iterable[RejectedRow] = ()) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, str], list[RejectedRow]] = {}
+        for row in rejected:
+            self.add(row)
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+    def add(self, row: RejectedRow) -> None:
+        key = (row.code, row.field)
+        self.counts[key] += 1
+        first = self._first.setdefault(key, [])
+        if len(first) < _SHOWN_LINES:
+            first.append(row)
+
+    def reasons(self, *, most: int = 5) -> str:
+        """The most frequent reasons, one a line: how often, the code, what is wrong and on which lines."""
+        return "\n".join(self._line(key, count) for key, count in self.counts.most_common(most))
+
+    def _line(self, key: tuple[str, str], count: int) -> str:
+        rows = self._first[key]
+        lines = ", ".join(str(row.line) for row in rows) + (" …" if count > len(rows) else "")
+        what = text(f"data.{rows[0].code}.what", **rows[0].params)
+        return text("data.reason", count=count, code=rows[0].code, what=what, lines=lines)
+
+
 def reasons(rejected: Iterable[RejectedRow], *, most: int = 5) -> str:
-    """The most frequent reasons, one a line: how often, the code, what is wrong and on which lines."""
-    by_reason: dict[tuple[str, str], list[RejectedRow]] = {}
-    for row in rejected:
-        by_reason.setdefault((row.code, row.field), []).append(row)
-    counts = Counter({key: len(rows) for key, rows in by_reason.items()})
-    return "\n".join(_reason_line(by_reason[key]) for key, _ in counts.most_common(most))
-
-
-def _reason_line(rows: list[RejectedRow]) -> str:
-    first = rows[0]
-    lines = ", ".join(str(row.line) for row in rows[:5]) + (" …" if len(rows) > 5 else "")
-    what = text(f"data.{first.code}.what", **first.params)
-    return text("data.reason", count=len(rows), code=first.code, what=what, lines=lines)
+    """The most frequent reasons of ``rejected``, as :class:`Tally` writes them."""
+    return Tally(rejected).reasons(most=most)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,11 +37,15 @@ class Split:
     def parts(self) -> dict[str, list[dict[str, Any]]]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
-    def finding(self) -> dict[str, Any] | None:
-        """What to tell when a wanted part is empty: the fields of a ``finding`` event (DATA-130)."""
+    def finding(self, rows: int | None = None) -> dict[str, Any] | None:
+        """What to tell when a wanted part is empty: the fields of a ``finding`` event (DATA-130).
+
+        ``rows``: how many there are, where they are not held here.
+        """
         if not self.empty:
             return None
-        rows = sum(len(part) for part in self.parts.values())
+        if rows is None:
+            rows = sum(len(part) for part in self.parts.values())
         params = {"rows": rows, "groups": self.groups, "parts": ", ".join(self.empty)}
         return {"level": "warning", "code": "DATA-130", "params": params}
 
@@ -52,17 +57,42 @@ def split_rows(rows: Sequence[dict[str, Any]], shares: Shares | None = None, *, 
     test question is trained on. Each wanted part gets a row when there are three different questions; one or
     two rows all go to training.
     """
-    chosen = shares or Shares()
-    wanted = {"validation": chosen.validation, "test": chosen.test}
-    groups: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        groups.setdefault(question_key(row), []).append(number)
-    order = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).hexdigest())
-    held: dict[str, list[str]] = {part: [] for part, share in wanted.items() if share > 0}
-    if len(rows) >= _LEAST_ROWS:
-        targets = {part: max(1, round(len(rows) * wanted[part])) for part in held}
-        _hold_out(order, groups, held, targets)
-    return _as_split(rows, groups, held)
+    ranks = array("Q", (rank(row, seed) for row in rows))
+    held = hold_out(ranks, shares or Shares())
+    split = Split(groups=held.groups, empty=held.empty)
+    for row, place in zip(rows, ranks):
+        split.parts[held.part_of(place)].append(row)
+    return split
+
+
+def rank(row: dict[str, Any], seed: int) -> int:
+    """Where the row stands in the order in which rows are held out: equal for rows that ask the same."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{question_key(row)}".encode()).digest()[:8], "big")
+
+
+@dataclass
+class HeldOut:
+    """Which ranks go to validation and test; all others are for training."""
+
+    parts: dict[int, str] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    groups: int = 0
+
+    def part_of(self, place: int) -> str:
+        return self.parts.get(place, "train")
+
+
+def hold_out(ranks: Sequence[int], shares: Shares) -> HeldOut:
+    """The parts of rows that are known by their ranks alone, so that the rows need not be in memory."""
+    groups, sizes = _groups(ranks)
+    held = HeldOut(groups=len(groups))
+    wanted = {"validation": shares.validation, "test": shares.test}
+    targets = {part: max(1, round(len(ranks) * share)) for part, share in wanted.items() if share > 0}
+    if len(ranks) >= _LEAST_ROWS:
+        _fill(held.parts, groups, sizes, targets)
+    filled = set(held.parts.values())
+    held.empty = [part for part in targets if part not in filled]
+    return held
 
 
 def question_key(row: dict[str, Any]) -> str:
@@ -78,32 +108,29 @@ def question_key(row: dict[str, Any]) -> str:
     return sha256_json([asked, row.get("images") or []])
 
 
-def _hold_out(
-    order: list[str], groups: dict[str, list[int]], held: dict[str, list[str]], targets: dict[str, int]
-) -> None:
+def _groups(ranks: Iterable[int]) -> tuple[array[int], array[int]]:
+    """The different ranks in their order, and how many rows have each."""
+    groups, sizes = array("Q"), array("Q")
+    for place in sorted(ranks):
+        if groups and groups[-1] == place:
+            sizes[-1] += 1
+        else:
+            groups.append(place)
+            sizes.append(1)
+    return groups, sizes
+
+
+def _fill(held: dict[int, str], groups: Sequence[int], sizes: Sequence[int], targets: dict[str, int]) -> None:
     """Give each held-out part whole groups up to its target; one stays for training and each later part."""
-    free = dict.fromkeys(order)
     for number, (part, target) in enumerate(targets.items(), start=1):
         keep = 1 + len(targets) - number
         count = 0
-        for key in list(free):
-            if count == target or len(free) <= keep:
+        for group, size in zip(groups, sizes):
+            if count == target or len(groups) - len(held) <= keep:
                 break
-            if count + len(groups[key]) <= target:
-                held[part].append(key)
-                del free[key]
-                count += len(groups[key])
-        if not held[part] and len(free) > 1:
-            smallest = min(free, key=lambda key: len(groups[key]))
-            held[part].append(smallest)
-            del free[smallest]
-
-
-def _as_split(
-    rows: Sequence[dict[str, Any]], groups: dict[str, list[int]], held: dict[str, list[str]]
-) -> Split:
-    split = Split(groups=len(groups), empty=[part for part, keys in held.items() if not keys])
-    part_of = {number: part for part, keys in held.items() for key in keys for number in groups[key]}
-    for number, row in enumerate(rows):
-        split.parts[part_of.get(number, "train")].append(row)
-    return split
+            if group not in held and count + size <= target:
+                held[group] = part
+                count += size
+        if not count and len(groups) - len(held) > 1:
+            free = ((size, place) for place, size in enumerate(sizes) if groups[place] not in held)
+            held[groups[min(free)[1]]] = part

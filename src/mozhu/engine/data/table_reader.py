@@ -6,13 +6,15 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mozhu.engine.data.encodings import decode_head, open_text
+from mozhu.engine.data.encodings import HEAD_BYTES, decode_head, open_text
+from mozhu.engine.data.packed import read_head, suffix_of
 from mozhu.engine.data.rows import RawRow, RowProblem, reject
 from mozhu.kernel.files import reading
 from mozhu.specs.records.snapshot import RejectedRow
 
 _SUFFIXES = {".csv", ".tsv", ".tab"}
-_DELIMITERS = ",\t;"
+_DELIMITERS = (",", "\t", ";", "|", "\x01")
+_ROWS_LOOKED_AT = 20
 # A cell may hold a whole document; the module's own limit is 128 KiB.
 csv.field_size_limit(1 << 30)
 
@@ -22,12 +24,14 @@ class CsvReader:
 
     def sniff(self, path: Path, head: bytes) -> bool:
         """By its ending, else by the same number (two or more) of cells in each of the first rows."""
-        if path.suffix.lower() in _SUFFIXES:
+        if suffix_of(path) in _SUFFIXES:
             return True
-        return path.suffix.lower() not in {".txt", ".md"} and _looks_like_a_table(decode_head(head))
+        if suffix_of(path) in {".txt", ".md"}:
+            return _looks_like_a_table(decode_head(head), ("\t",), least=3)
+        return _looks_like_a_table(decode_head(head), _DELIMITERS, least=2)
 
     def rows(self, path: Path) -> Iterator[RawRow | RejectedRow]:
-        delimiter = _delimiter(_first_line(path))
+        delimiter = _delimiter(decode_head(read_head(path, HEAD_BYTES)))
         header: list[str] | None = None
         with reading(path), open_text(path, newline="") as file:
             for line, cells, source in _Table(file, delimiter).read():
@@ -101,21 +105,38 @@ def _with_plain_ends(cell: str) -> str:
     return cell.replace("\r\n", "\n").replace("\r", "\n") if "\r" in cell else cell
 
 
-def _first_line(path: Path) -> str:
-    with reading(path), open_text(path) as file:
-        return next((line for line in file if line.strip()), "")
+def _delimiter(head: str) -> str:
+    """The delimiter that cuts most of the first rows into as many cells as the header; else a comma."""
+    found = [(*_fit(head, sign), -number, sign) for number, sign in enumerate(_DELIMITERS)]
+    share, width, _, sign = max(found)
+    return sign if width >= 2 and share > 0 else ","
 
 
-def _delimiter(line: str) -> str:
-    """The delimiter of a header line: the one it holds most of, a comma when it holds none."""
-    return max(_DELIMITERS, key=line.count)
+def _fit(head: str, delimiter: str) -> tuple[float, int]:
+    """The share of the first rows that have as many cells as the header, and that number; 0 for one column."""
+    widths = _widths(head, delimiter)
+    if not widths or widths[0] < 2:
+        return 0.0, 0
+    rest = widths[1:]
+    return (sum(width == widths[0] for width in rest) / len(rest) if rest else 1.0), widths[0]
 
 
-def _looks_like_a_table(content: str) -> bool:
-    lines = content.split("\n")[:20]
+def _looks_like_a_table(head: str, delimiters: Iterable[str], *, least: int) -> bool:
+    widths = [_widths(head, sign) for sign in delimiters]
+    return any(len(found) >= least and len(set(found)) == 1 and found[0] >= 2 for found in widths)
+
+
+def _widths(head: str, delimiter: str) -> list[int]:
+    """The number of cells in each of the first rows; a row that the head cuts is left out."""
+    lines = head.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    whole = lines if len(head) < HEAD_BYTES // 4 else lines[:-1]
+    widths = []
     try:
-        rows = csv.reader(lines[:-1], delimiter=_delimiter(lines[0]))
-        widths = [len(cells) for cells in rows if cells]
+        for cells in csv.reader((line + "\n" for line in whole), delimiter=delimiter):
+            if any(cell.strip() for cell in cells):
+                widths.append(len(cells))
+            if len(widths) == _ROWS_LOOKED_AT:
+                break
     except csv.Error:
-        return False
-    return len(widths) >= 2 and len(set(widths)) == 1 and widths[0] >= 2
+        return []
+    return widths

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mozhu.engine.data.encodings import open_text
+from mozhu.engine.data.packed import suffix_of
 from mozhu.engine.data.rows import RawRow
 from mozhu.kernel.files import reading
 from mozhu.specs.records.snapshot import RejectedRow
@@ -14,7 +15,7 @@ from mozhu.specs.records.snapshot import RejectedRow
 class TextReader:
     def sniff(self, path: Path, head: bytes) -> bool:
         """Any text is plain text, so this reader is asked last; JSON names are left to the JSON readers."""
-        return path.suffix.lower() not in {".json", ".jsonl", ".ndjson"} or not head.strip()
+        return suffix_of(path) not in {".json", ".jsonl", ".ndjson"} or not head.strip()
 
     def rows(self, path: Path) -> Iterator[RawRow | RejectedRow]:
         paragraph: list[str] = []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mozhu.kernel.errors import NoChatTemplate, NoTrainableTokens, RefusedConversation, TemplateRewritesTurns
 
 if TYPE_CHECKING:
     from mozhu.engine.weights.template import Renderer
 
+TrainOn = Literal["all", "last"]
 IGNORED = -100
 _SHOWN = 5
 
@@ -87,7 +88,12 @@ class TokenizedRows:
 
 
 def tokenize_rows(
-    rows: Iterable[dict[str, Any]], renderer: Renderer | None, *, max_length: int, tokenizer: Any = None
+    rows: Iterable[dict[str, Any]],
+    renderer: Renderer | None,
+    *,
+    max_length: int,
+    tokenizer: Any = None,
+    train_on: TrainOn = "all",
 ) -> TokenizedRows:
     """Every row as examples of at most ``max_length`` tokens; cut and dropped rows are listed by id.
 
@@ -99,6 +105,7 @@ def tokenize_rows(
         rows: Prepared rows.
         renderer: Of the model's folder; ``None`` for a model without a chat template (``text`` rows only).
         tokenizer: For ``text`` rows; the renderer's by default.
+        train_on: ``last`` teaches only the last answer of each conversation.
 
     Raises:
         NoTrainableTokens: TRAIN-001, not one example is left.
@@ -113,7 +120,7 @@ def tokenize_rows(
             result.dropped.append(_dropped(row, "DATA-123"))
             continue
         try:
-            encoded = _encode(row, renderer, chosen)
+            encoded = _encode(row, renderer, chosen, train_on)
         except (RefusedConversation, TemplateRewritesTurns) as error:
             result.dropped.append(_dropped(row, "DATA-122", reason=error.params.get("reason") or error.what))
             continue
@@ -143,13 +150,14 @@ def token_stats(examples: Sequence[Example]) -> TokenStats:
 
 
 def _encode(
-    row: dict[str, Any], renderer: Renderer | None, tokenizer: Any
+    row: dict[str, Any], renderer: Renderer | None, tokenizer: Any, train_on: TrainOn
 ) -> list[tuple[list[int], list[int]]]:
     if "messages" not in row:
         return [_encode_text(str(row["text"]), tokenizer)]
     if renderer is None:
         raise NoChatTemplate(path=str(getattr(tokenizer, "name_or_path", "")))
-    rendered = renderer.examples(row["messages"], row.get("tools"), row=row["row_id"])
+    last = train_on == "last"
+    rendered = renderer.examples(row["messages"], row.get("tools"), row=row["row_id"], only_last=last)
     return [(list(item.ids), item.labels(IGNORED)) for item in rendered]
 
 

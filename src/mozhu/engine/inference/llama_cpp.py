@@ -164,6 +164,11 @@ class LlamaCpp:
         return int(self._lib.llama_vocab_eos(self._vocab))
 
     @property
+    def bos_id(self) -> int:
+        """Negative where the vocabulary has none."""
+        return int(self._lib.llama_vocab_bos(self._vocab))
+
+    @property
     def chat_template(self) -> str | None:
         found = self._lib.llama_model_chat_template(self._model, None)
         return found.decode("utf-8") if found else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.engine.data.dataset import LoadedRows, load_rows
+from mozhu.engine.data.parity import require_parity
 from mozhu.engine.data.split import Shares, split_rows
 from mozhu.engine.data.tokens import Example, tokenize_rows
 from mozhu.engine.training.artefact import finish_artefact
@@ -32,7 +33,7 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
     Raises:
         NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. UnsupportedTraining: TRAIN-002.
         LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. BaseChangedMeanwhile: TRAIN-007.
-        What the model and the data raise when they are read.
+        ParityBroken: DATA-250, before the first step. What the model and the data raise when they are read.
     """
     log = TextLog(folder, emit).emit
     found = find_model(spec.model)
@@ -102,9 +103,22 @@ def _training_data(spec: TrainSpec, found: FoundModel, model: ModelFolder, log: 
     renderer = Renderer.from_folder(found.base) if model.template is not None else None
     tokenizer = renderer.tokenizer if renderer else load_tokenizer(found.base)
     limit = max_length(spec, model)
+    require_parity(
+        train,
+        found.base,
+        renderer,
+        tokenizer,
+        emit=log,
+        train_on=spec.train_on,
+        accept=spec.accept,
+        model=spec.model,
+        dataset=spec.dataset,
+    )
 
     def tokens(rows: list[dict[str, Any]]) -> list[Example]:
-        tokenized = tokenize_rows(rows, renderer, max_length=limit, tokenizer=tokenizer)
+        tokenized = tokenize_rows(
+            rows, renderer, max_length=limit, tokenizer=tokenizer, train_on=spec.train_on
+        )
         for told in tokenized.findings():
             log("finding", **told)
         return tokenized.examples

@@ -79,7 +79,7 @@ class ChatTemplate:
         """
         try:
             text = _compiled(self.source).render(
-                messages=[_plain_message(message) for message in messages],
+                messages=[plain_message(message) for message in messages],
                 tools=_plain(tools) if tools else None,
                 documents=None,
                 add_generation_prompt=add_generation_prompt,
@@ -117,7 +117,7 @@ def _tojson(
     )
 
 
-def _plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
+def plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
     """Keys without a value are left out; reasoning goes by every name that templates read."""
     plain = {key: _plain(value) for key, value in message.items() if value is not None}
     reasoning = next((plain[key] for key in _REASONING if plain.get(key) is not None), None)

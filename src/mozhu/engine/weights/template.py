@@ -98,7 +98,7 @@ class Renderer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text that has its special tokens written in it; none are added."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def conversation_ids(
         self,
@@ -131,17 +131,27 @@ class Renderer:
         return marked if marked is not None else self._piecewise(whole, spans)
 
     def examples(
-        self, messages: Messages, tools: Tools | None = None, *, row: str | None = None
+        self,
+        messages: Messages,
+        tools: Tools | None = None,
+        *,
+        row: str | None = None,
+        only_last: bool = False,
     ) -> list[Rendered]:
         """Training examples of a conversation that together teach every answer once, as it will be asked.
 
         One example where the template writes a conversation the same whether or not it goes on; one for each
         answer where it does not (Qwen3 drops earlier reasoning, for instance).
 
+        Args:
+            only_last: Teach the last answer only: one example.
+
         Raises:
             TemplateRewritesTurns: MODEL-007 where even a single answer does not follow its own prompt.
             RefusedConversation: MODEL-011.
         """
+        if only_last:
+            return [self.conversation_ids(messages, tools, row=row, only_last=True)]
         try:
             return [self.conversation_ids(messages, tools, row=row)]
         except TemplateRewritesTurns:

@@ -51,15 +51,15 @@ class Heading:
     cards: Sequence[Card] = ()
 
 
-def render_report(heading: Heading, sections: Sequence[Section]) -> str:
-    """The whole page as HTML. Sections without a body are left out."""
+def render_report(heading: Heading, sections: Sequence[Section], *, style: str = "") -> str:
+    """The whole page as HTML. Sections without a body are left out; ``style`` is added to the page's own."""
     blocks = "".join(_section(section) for section in sections if section.body.markup)
     lang = "zh-CN" if language() == "zh" else "en"
     return (
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(heading.title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n"
+        f"<title>{escape(heading.title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}{style}</style>\n</head>\n"
         f"<body>\n<main>\n{_heading(heading)}\n{blocks}\n<footer>{escape(text('report.footer'))}</footer>\n"
         "</main>\n</body>\n</html>\n"
     )

@@ -1,0 +1,1 @@
+"""What is wrong with rows that can be read: litter, broken characters, private data, repeats, duplicates."""
