@@ -24,7 +24,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Finding:
+class RowFinding:
     """A hit with its place. ``line`` counts from 1; ``field`` is the name in the user's own file."""
 
     code: str

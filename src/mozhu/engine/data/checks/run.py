@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.data.checks.findings import Finding, Hit, around, fields_inside
+from mozhu.engine.data.checks.findings import Hit, RowFinding, around, fields_inside
 from mozhu.engine.data.checks.languages import find_mixed_scripts, find_other_language
 from mozhu.engine.data.checks.litter import find_litter
 from mozhu.engine.data.checks.pii import find_private
@@ -35,7 +35,7 @@ class CheckReport:
     dataset: str
     rows: dict[str, int] = field(default_factory=dict)
     against: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[RowFinding] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """How often each code was found, errors first, then the most frequent."""
@@ -228,15 +228,15 @@ def _content(row: dict[str, Any], name: str) -> str:
     return next((content for known, content, _ in _texts(row) if known == name), "")
 
 
-def _finding(hit: Hit, row_id: str, raw: RawRow, where: str, part: str) -> Finding:
-    return Finding(hit.code, hit.level, row_id, raw.file, raw.line, where, hit.excerpt, part, hit.params)
+def _finding(hit: Hit, row_id: str, raw: RawRow, where: str, part: str) -> RowFinding:
+    return RowFinding(hit.code, hit.level, row_id, raw.file, raw.line, where, hit.excerpt, part, hit.params)
 
 
-def _unreadable(row: RejectedRow, part: str) -> Finding:
-    return Finding(row.code, "error", "", row.file, row.line, row.field, row.excerpt, part, row.params)
+def _unreadable(row: RejectedRow, part: str) -> RowFinding:
+    return RowFinding(row.code, "error", "", row.file, row.line, row.field, row.excerpt, part, row.params)
 
 
-def _duplicate(pair: Pair, first: _Place, second: _Place, question: bool) -> Finding | None:
+def _duplicate(pair: Pair, first: _Place, second: _Place, question: bool) -> RowFinding | None:
     """The finding for a pair: at the row of the data set, naming the row it repeats."""
     benchmark = [place.part.startswith(_AGAINST) for place in (first, second)]
     if all(benchmark) or (question and not any(benchmark)):
@@ -249,6 +249,6 @@ def _duplicate(pair: Pair, first: _Place, second: _Place, question: bool) -> Fin
         code, level = "DATA-323", "error"
     params = {"other": f"{other.file}:{other.line}", "similarity": f"{pair.similarity:.0%}"}
     params["part"] = other.part.removeprefix(f"{_AGAINST}:")
-    return Finding(
+    return RowFinding(
         code, level, here.row_id, here.file, here.line, here.field, here.excerpt, here.part, params
     )
