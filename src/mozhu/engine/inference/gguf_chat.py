@@ -35,7 +35,7 @@ class GgufChat:
         source = self._model.chat_template
         if source is None:
             raise NoChatTemplate(path=str(path))
-        self._template = ChatTemplate(source, {}, place=str(path))
+        self._template = ChatTemplate(source, self._special_tokens(), place=str(path))
         self._spec = spec
 
     def answer(self, messages: Messages, on_text: OnText | None = None) -> Answer:
@@ -67,6 +67,11 @@ class GgufChat:
             if progress:
                 progress(number, len(conversations))
         return answers
+
+    def _special_tokens(self) -> dict[str, str]:
+        """The words that a template may write by name: Llama-2's and Gemma's begin with ``bos_token``."""
+        ids = {"bos_token": self._model.bos_id, "eos_token": self._model.eos_id}
+        return {name: self._model.text([token], special=True) for name, token in ids.items() if token >= 0}
 
     def close(self) -> None:
         self._model.close()
