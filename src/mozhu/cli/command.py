@@ -9,7 +9,7 @@ from typing import Any
 from mozhu.cli.flags import parse_flags
 from mozhu.cli.help import command_help
 from mozhu.cli.output import Output
-from mozhu.kernel.paths import Workspace, find_workspace
+from mozhu.kernel.paths import Workspace, find_workspace, workspace_or_here
 from mozhu.specs.base import Spec
 from mozhu.specs.layers import Layers, Resolved, resolve
 
@@ -25,6 +25,11 @@ class Call:
     switches: dict[str, str | bool]
     output: Output
     workspace: Workspace | None
+
+    @property
+    def home(self) -> Workspace:
+        """The workspace in force, else the current folder taken as one."""
+        return self.workspace or workspace_or_here()
 
     @property
     def dry_run(self) -> bool:

@@ -10,7 +10,6 @@ from rich.markup import escape
 from mozhu.cli.command import Call, Command
 from mozhu.kernel import slots
 from mozhu.kernel.errors import DataError
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.references import with_references
 from mozhu.specs.data import CheckSpec
@@ -19,7 +18,7 @@ _SHOWN_PLACES = 3
 
 
 def act(call: Call) -> int:
-    spec: CheckSpec = with_references(call.spec, call.workspace or workspace_or_here())
+    spec: CheckSpec = with_references(call.spec, call.home)
     report: Any = slots.load("mozhu.rooms", "check")(spec)
     columns = [text(f"data.check.{name}") for name in ("code", "level", "count", "what", "places", "excerpt")]
     rows = [_row(code, count, report.findings) for code, count in report.counts().items()]

@@ -7,14 +7,13 @@ from typing import Any
 from mozhu.cli.command import Call, Command
 from mozhu.kernel import slots
 from mozhu.kernel.errors import ParityBroken
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.references import with_references
 from mozhu.specs.data import ParitySpec
 
 
 def act(call: Call) -> int:
-    spec: ParitySpec = with_references(call.spec, call.workspace or workspace_or_here())
+    spec: ParitySpec = with_references(call.spec, call.home)
     report: Any = slots.load("mozhu.rooms", "parity")(spec)
     broken = report.broken(spec.accept)
     call.output.data({**report.to_json(), "accepted": list(spec.accept)}, "\n".join(_lines(report, broken)))

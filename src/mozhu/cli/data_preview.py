@@ -13,7 +13,6 @@ from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import shown
 from mozhu.kernel import slots
 from mozhu.kernel.errors import shown_value
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.references import with_references
 from mozhu.specs.data import PreviewSpec
@@ -33,7 +32,7 @@ _INVISIBLE = {"\n": "↵\n", "\r": "␍", "\t": "⇥\t", "\u200b": "∅", "\ufef
 
 
 def act(call: Call) -> int:
-    spec: PreviewSpec = with_references(call.spec, call.workspace or workspace_or_here())
+    spec: PreviewSpec = with_references(call.spec, call.home)
     view: Any = slots.load("mozhu.rooms", "preview")(spec)
     if call.output.as_json:
         call.output.data(view.to_json())

@@ -8,7 +8,6 @@ from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import shown, would_write
 from mozhu.demo.stages import Demo, Story, is_done, read_story
 from mozhu.kernel.files import sha256_json
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.references import with_references
 from mozhu.specs.demo import DemoSpec
@@ -16,7 +15,7 @@ from mozhu.workspace.places import with_absolute_paths
 
 
 def act(call: Call) -> int:
-    workspace = call.workspace or workspace_or_here()
+    workspace = call.home
     spec: DemoSpec = with_absolute_paths(with_references(call.spec, workspace))
     folder = Path(spec.output_dir) if spec.output_dir else workspace.output / _name(spec)
     if call.dry_run:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import start, summary
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
 from mozhu.specs.records.result import Result
@@ -21,7 +20,7 @@ def engine_command(name: str, spec: type[Spec], next_commands: Next, scores: Sco
     """A command that runs ``spec``; ``next_commands`` says what to type after it, ``scores`` how metrics are shown."""
 
     def act(call: Call) -> int:
-        workspace = call.workspace or workspace_or_here()
+        workspace = call.home
         asked = with_absolute_paths(with_references(call.spec, workspace))
         named = getattr(asked, "output_dir", None) if "output_dir" in spec.not_part_of_the_run else None
         folder = Path(named) if named and name == "evaluate" else fresh_run_folder(asked, workspace)

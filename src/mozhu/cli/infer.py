@@ -13,7 +13,6 @@ from mozhu.display.progress import open_view
 from mozhu.kernel import slots
 from mozhu.kernel.errors import NoQuestion
 from mozhu.kernel.files import read_text, write_jsonl
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.references import with_references
 from mozhu.specs.serve import InferSpec
@@ -23,7 +22,7 @@ _LEAVE = {"exit", "quit", "/exit", "/quit", "退出"}
 
 
 def act(call: Call) -> int:
-    spec: InferSpec = with_absolute_paths(with_references(call.spec, call.workspace or workspace_or_here()))
+    spec: InferSpec = with_absolute_paths(with_references(call.spec, call.home))
     questions = _questions(spec)
     call.output.say(text("infer.loading", name=spec.checkpoint))
     with contextlib.redirect_stdout(

@@ -7,7 +7,7 @@ from typing import Any
 from mozhu import __version__
 from mozhu.cli.command import Call, Command
 from mozhu.kernel.errors import InvalidSpec, MozhuError
-from mozhu.kernel.paths import Workspace, workspace_or_here
+from mozhu.kernel.paths import Workspace
 from mozhu.kernel.texts import language, text
 from mozhu.specs.agent import AgentSpec
 from mozhu.specs.base import Spec
@@ -21,7 +21,7 @@ SECTIONS: tuple[type[Spec], ...] = (TrainSpec, ModelSettings, DeploySpec)
 
 
 def act(call: Call) -> int:
-    workspace = call.workspace or workspace_or_here()
+    workspace = call.home
     value: dict[str, Any] = {
         "mozhu": __version__,
         "language": language(),

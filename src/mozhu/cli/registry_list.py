@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.service import registry_list
 from mozhu.specs.registry import ListSpec
@@ -12,7 +11,7 @@ _COLUMNS = ("name", "version", "versions", "state", "kind", "base_model", "size"
 
 
 def act(call: Call) -> int:
-    models = registry_list((call.workspace or workspace_or_here()).root, call.spec)
+    models = registry_list(call.home.root, call.spec)
     if not models and not call.output.as_json:
         search = call.spec.search
         call.output.say(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.registry_validate import report_lines
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.service import registry_register, registry_validate
 from mozhu.specs.registry import RegisterSpec, ValidateSpec
@@ -12,7 +11,7 @@ from mozhu.workspace.places import with_absolute_paths
 
 
 def act(call: Call) -> int:
-    root = (call.workspace or workspace_or_here()).root
+    root = call.home.root
     spec: RegisterSpec = with_absolute_paths(call.spec)
     if call.dry_run:
         report = registry_validate(root, ValidateSpec(model_path=spec.path))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.service import registry_rescan
 from mozhu.specs.registry import RescanSpec
 
 
 def act(call: Call) -> int:
-    root = (call.workspace or workspace_or_here()).root
+    root = call.home.root
     report = registry_rescan(root, call.spec, keep=not call.dry_run)
     counts = {name: getattr(report, name) for name in ("models", "versions")}
     lists = {name: len(getattr(report, name)) for name in ("added", "gone", "failed", "refused")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.service import registry_show
 from mozhu.platform.catalog.views import VersionView
@@ -13,7 +12,7 @@ _COLUMNS = ("version", "state", "kind", "certified", "size", "registered", "path
 
 
 def act(call: Call) -> int:
-    detail = registry_show((call.workspace or workspace_or_here()).root, call.spec)
+    detail = registry_show(call.home.root, call.spec)
     if call.output.as_json:
         call.output.data(detail.to_json())
         return 0

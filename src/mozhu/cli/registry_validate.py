@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
 from mozhu.kernel.files import human_size
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.service import registry_validate
 from mozhu.platform.catalog.views import ValidationReport
@@ -14,7 +13,7 @@ from mozhu.workspace.places import with_absolute_paths
 
 def act(call: Call) -> int:
     spec: ValidateSpec = with_absolute_paths(call.spec)
-    report = registry_validate((call.workspace or workspace_or_here()).root, spec)
+    report = registry_validate(call.home.root, spec)
     if call.output.as_json:
         call.output.data(report.to_json())
         return report.exit_code

@@ -6,12 +6,11 @@ import code
 import sys
 
 from mozhu.cli.command import Call, Command
-from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
 
 
 def act(call: Call) -> int:
-    workspace = call.workspace or workspace_or_here()
+    workspace = call.home
     for name in ("3_agents", "2_core", "1_utils"):
         sys.path.insert(0, str(workspace.root / name))
     code.interact(banner=text("cli.shell_banner"), exitmsg="", local={"workspace": workspace})

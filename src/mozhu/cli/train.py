@@ -8,7 +8,6 @@ from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import shown, start, summary
 from mozhu.cli.forecast_view import forecast_lines
 from mozhu.display.progress import finding_text
-from mozhu.kernel.paths import Workspace, workspace_or_here
 from mozhu.kernel.texts import text
 from mozhu.planning import check_plan, plan_training
 from mozhu.references import with_references
@@ -18,7 +17,7 @@ from mozhu.workspace.runs import SPEC
 
 
 def act(call: Call) -> int:
-    workspace = workspace_of(call)
+    workspace = call.home
     spec: TrainSpec = with_absolute_paths(with_references(call.spec, workspace))
     folder = training_folder(spec, workspace)
     if call.dry_run:
@@ -67,10 +66,6 @@ def _check(call: Call, spec: TrainSpec, folder: Path) -> None:
             call.output.say(finding_text(finding.to_json()))
         if forecast:
             call.output.say(forecast_lines(forecast)[0])
-
-
-def workspace_of(call: Call) -> Workspace:
-    return call.workspace or workspace_or_here()
 
 
 COMMAND = Command("train", act, TrainSpec, switches=("dry_run", "quiet", "detach"))

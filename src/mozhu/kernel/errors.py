@@ -125,12 +125,6 @@ class BadUsage(UsageError):
     code = "CLI-003"
 
 
-class NoDefaultAnswer(UsageError):
-    """A question was needed but nobody can be asked (no terminal)."""
-
-    code = "CLI-004"
-
-
 # ---------------------------------------------------------------- specs and settings
 class InvalidSpec(UsageError):
     """One or more values are wrong; ``problems`` lists all of them, one a line."""

@@ -109,9 +109,6 @@ EXTRA_OF_MODULE = {
     "gguf": "export",
     "xllamacpp": "export",
     "sacrebleu": "train",
-    "fastapi": "server",
-    "uvicorn": "server",
-    "sqlalchemy": "server",
 }
 
 

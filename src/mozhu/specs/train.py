@@ -66,7 +66,7 @@ class TrainSpec(Spec):
     seed: int = Field(default=42, ge=0, lt=2**32)
 
     @model_validator(mode="after")
-    def _qlora_is_quantised(self) -> TrainSpec:
+    def _full_is_not_quantised(self) -> TrainSpec:
         if self.train_type == "full" and self.quantization != "none":
             raise ValueError("spec.rule.full_is_not_quantised")
         return self

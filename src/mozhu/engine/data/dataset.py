@@ -268,26 +268,6 @@ def load_rows(
     return collect(RowStream(find_place(ref, part), reading))
 
 
-def load_place(
-    place: Place,
-    *,
-    name: str | None = None,
-    text_column: str = "text",
-    system: str | None = None,
-    format_type: str = "auto",
-    input_format: str = "auto",
-    columns: str | None = None,
-    stage: str | None = None,
-) -> LoadedRows:
-    """Like :func:`load_rows`, from a place that was found; ``name`` begins the row ids.
-
-    Raises:
-        NoUsableRows: DATA-003 with the most frequent reasons.
-    """
-    reading = Reading(text_column, system, format_type, input_format, columns, stage)
-    return collect(RowStream(place, reading, name))
-
-
 def open_rows(
     ref: str, reading: Reading | None = None, *, part: str = "train", name: str | None = None
 ) -> RowStream:

@@ -73,8 +73,9 @@ def _remember_base(spec: TrainSpec, found: FoundModel, folder: Path) -> dict[str
     """
     known = read_base_record(folder)
     if known is None:
-        write_base_record(folder, spec.model, fingerprint(found.base))
-        return fingerprint(found.base)
+        found_print = fingerprint(found.base)
+        write_base_record(folder, spec.model, found_print)
+        return found_print
     _check_unchanged(found, known.fingerprint)
     return known.fingerprint
 

@@ -15,10 +15,6 @@ class Reference:
     version: str | None = None
     alias: str | None = None
 
-    @property
-    def is_plain(self) -> bool:
-        return self.version is None and self.alias is None
-
     def __str__(self) -> str:
         if self.version is not None:
             return f"{self.name}:{self.version}"
