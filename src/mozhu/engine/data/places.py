@@ -75,6 +75,8 @@ def find_place(ref: str, part: str = "train") -> Place:
         return Place(SAMPLE, ROWS_FILE, rows=parsed.rows)
     if parsed.place in settings.datasets:
         told = parse_ref(settings.datasets[parsed.place].path)
+        if told.place == SAMPLE:
+            return Place(parsed.place, ROWS_FILE, rows=parsed.rows or told.rows)
         inside = str(root / Path(told.place).expanduser())
         named = replace(told, subset=parsed.subset or told.subset, rows=parsed.rows or told.rows)
         here = _place_written(replace(named, place=inside), part)
