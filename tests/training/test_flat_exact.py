@@ -1,0 +1,206 @@
+"""Rows laid end to end teach exactly what they teach one by one: same loss, same gradients, no row sees another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.nn.functional import cross_entropy, linear, scaled_dot_product_attention
+from transformers import AutoModelForCausalLM
+
+from mozhu.engine.data.tokens import Example
+from mozhu.engine.training.engines.flat.attention import rows_attention
+from mozhu.engine.training.engines.flat.batch import FlatBatch, flatten
+from mozhu.engine.training.engines.flat.learner import FlatLearner
+from mozhu.engine.training.engines.flat.lora import fuse_lora, unfuse_lora
+from mozhu.engine.training.engines.flat.loss import label_loss
+from mozhu.engine.training.engines.flat.short_rows import MOST_SCORES
+from mozhu.testing import make_tiny_model
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
+LENGTHS = (17, 5, 40, 1, 23)
+Gradients = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / request.param
+    make_tiny_model(folder, request.param)
+    return folder
+
+
+def _network(folder: Path, **lora: Any) -> Any:
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    config = LoraConfig(
+        r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False, **lora
+    )
+    return get_peft_model(base, config)
+
+
+def _examples(vocabulary: int, lengths: tuple[int, ...] = LENGTHS) -> list[Example]:
+    chance = torch.Generator().manual_seed(1)
+    found = []
+    for number, length in enumerate(lengths):
+        ids = torch.randint(0, vocabulary, (length,), generator=chance).tolist()
+        labels = [token if place >= length // 2 else -100 for place, token in enumerate(ids)]
+        found.append(Example(ids, labels, f"row#{number}"))
+    return found
+
+
+def _one_by_one(network: Any, examples: list[Example]) -> tuple[float, Gradients]:
+    """The mean loss a label token and its gradients, each row on its own through transformers' own forward."""
+    network.zero_grad()
+    total, count = torch.zeros(()), 0
+    for example in examples:
+        logits = network(input_ids=torch.tensor([example.ids])).logits[0, :-1].float()
+        labels = torch.tensor(example.labels[1:], dtype=torch.long)
+        kept = labels != -100
+        total = total + cross_entropy(logits[kept], labels[kept], reduction="sum")
+        count += int(kept.sum())
+    (total / count).backward()
+    return float(total.detach()) / count, _gradients(network)
+
+
+def _gradients(network: Any) -> Gradients:
+    return {name: item.grad.clone() for name, item in network.named_parameters() if item.grad is not None}
+
+
+def _error(found: Gradients, wanted: Gradients) -> float:
+    """The relative error over all gradients together."""
+    assert found.keys() == wanted.keys()
+    apart = sum(float((found[name] - wanted[name]).norm()) ** 2 for name in wanted)
+    size = sum(float(value.norm()) ** 2 for value in wanted.values())
+    return float((apart / size) ** 0.5)
+
+
+def _flat(network: Any, batch: FlatBatch) -> tuple[float, Gradients]:
+    learner = FlatLearner(network)
+    network.zero_grad()
+    loss = learner(batch, 1 / len(batch.targets))
+    loss.backward()
+    return float(loss.detach()), _gradients(network)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_flat_rows_give_the_loss_and_gradients_of_single_rows(family: Path, fused: bool) -> None:
+    network = _network(family)
+    examples = _examples(network.config.vocab_size)
+    loss, gradients = _one_by_one(network, examples)
+    if fused:
+        assert fuse_lora(network) == 2 * 7, "every linear layer of both blocks"
+    flat_loss, flat_gradients = _flat(network, flatten(examples))
+    assert flat_loss == pytest.approx(loss, rel=1e-6)
+    assert _error(flat_gradients, gradients) < 1e-5
+
+
+def test_a_row_that_sees_its_neighbour_would_be_noticed(family: Path) -> None:
+    network = _network(family)
+    examples = _examples(network.config.vocab_size)
+    _, gradients = _one_by_one(network, examples)
+    batch = flatten(examples)
+    together = FlatBatch(
+        batch.tokens,
+        batch.positions,
+        torch.tensor([0, sum(LENGTHS)], dtype=torch.int32),
+        [sum(LENGTHS)],
+        batch.predicting,
+        batch.targets,
+    )
+    assert _error(_flat(network, together)[1], gradients) > 1e-2
+
+
+def test_positions_that_do_not_begin_anew_would_be_noticed(family: Path) -> None:
+    network = _network(family)
+    examples = _examples(network.config.vocab_size, (30, 30, 30))
+    _, gradients = _one_by_one(network, examples)
+    batch = flatten(examples)
+    # Rotary attention knows only distances, so the rows are shifted unevenly to be seen.
+    wrong = FlatBatch(
+        batch.tokens,
+        batch.positions + (batch.positions // 10) * 17,
+        batch.bounds,
+        batch.lengths,
+        batch.predicting,
+        batch.targets,
+    )
+    assert _error(_flat(network, wrong)[1], gradients) > 1e-3
+
+
+def test_no_token_of_a_row_is_predicted_from_the_row_before() -> None:
+    batch = flatten(
+        [Example([1, 2], [1, 2], "a"), Example([3], [3], "b"), Example([4, 5, 6], [4, 5, -100], "c")]
+    )
+    assert batch.predicting.tolist() == [0, 3]
+    assert batch.targets.tolist() == [2, 5]
+    assert batch.positions.tolist() == [[0, 1, 0, 0, 1, 2]]
+
+
+@pytest.mark.parametrize("window", [None, 7])
+@pytest.mark.parametrize("length", [1, 6, 64])
+def test_short_rows_attend_as_the_fused_attention_does(length: int, window: int | None) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, length, 8, requires_grad=True) for heads in (6, 2, 2))
+    mask = torch.ones(length, length).tril().bool()
+    if window:
+        mask &= ~torch.ones(length, length).tril(-window).bool()
+    wanted = scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=True)
+    found, _ = rows_attention(torch.nn.Module(), query, key, value, None, sliding_window=window)
+    torch.testing.assert_close(found.transpose(1, 2), wanted, rtol=1e-5, atol=1e-6)
+    weight = torch.randn_like(wanted)
+    wanted_grads = torch.autograd.grad((wanted * weight).sum(), (query, key, value), retain_graph=True)
+    found_grads = torch.autograd.grad((found.transpose(1, 2) * weight).sum(), (query, key, value))
+    for one, two in zip(found_grads, wanted_grads):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_a_row_too_long_for_whole_score_matrices_attends_the_same() -> None:
+    length = int((MOST_SCORES / 2) ** 0.5) + 8
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, length, 4) for heads in (2, 1, 1))
+    found, _ = rows_attention(torch.nn.Module(), query, key, value, None)
+    wanted = scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+    torch.testing.assert_close(found.transpose(1, 2), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("softcap", [None, 3.0])
+@pytest.mark.parametrize("rows", [1, 40, 101])
+def test_the_loss_in_pieces_is_the_loss_of_the_whole(
+    rows: int, softcap: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.loss._CHUNK_LOGITS", 1)  # pieces of 32 rows
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(rows, 12), torch.randn(50, 12), torch.randn(50)
+    targets = torch.randint(0, 50, (rows,))
+    leaves = [item.requires_grad_() for item in (hidden, weight, bias)]
+    logits = linear(*leaves)
+    if softcap:
+        logits = torch.tanh(logits / softcap) * softcap
+    wanted = cross_entropy(logits, targets, reduction="sum") * 0.25
+    found = label_loss(*leaves[:1], targets, *leaves[1:], softcap=softcap, scale=0.25)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    for one, two in zip(torch.autograd.grad(found * 2, leaves), torch.autograd.grad(wanted * 2, leaves)):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_that_are_more_than_plain_lora_keep_pefts_way(family: Path) -> None:
+    assert fuse_lora(_network(family, lora_dropout=0.1)) == 0
+    assert fuse_lora(_network(family, use_dora=True)) == 0
+
+
+def test_fused_layers_can_be_switched_off_and_given_back(family: Path) -> None:
+    network = _network(family)
+    ids = torch.tensor([[3, 4, 5, 6]])
+    with torch.no_grad():
+        own = network(input_ids=ids).logits
+        with network.disable_adapter():
+            bare = network(input_ids=ids).logits
+        fuse_lora(network)
+        torch.testing.assert_close(network(input_ids=ids).logits, own, rtol=1e-5, atol=1e-5)
+        with network.disable_adapter():
+            torch.testing.assert_close(network(input_ids=ids).logits, bare)
+        unfuse_lora(network)
+        torch.testing.assert_close(network(input_ids=ids).logits, own)
