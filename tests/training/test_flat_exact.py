@@ -15,6 +15,7 @@ from mozhu.engine.data.tokens import Example
 from mozhu.engine.training.engines.flat.attention import rows_attention
 from mozhu.engine.training.engines.flat.batch import FlatBatch, flatten
 from mozhu.engine.training.engines.flat.learner import FlatLearner
+from mozhu.engine.training.engines.flat.logps import row_sums, token_logps
 from mozhu.engine.training.engines.flat.lora import fuse_lora, unfuse_lora
 from mozhu.engine.training.engines.flat.loss import label_loss
 from mozhu.engine.training.engines.flat.short_rows import MOST_SCORES
@@ -171,7 +172,7 @@ def test_a_row_too_long_for_whole_score_matrices_attends_the_same() -> None:
 def test_the_loss_in_pieces_is_the_loss_of_the_whole(
     rows: int, softcap: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mozhu.engine.training.engines.flat.loss._CHUNK_LOGITS", 1)  # pieces of 32 rows
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.loss.CHUNK_LOGITS", 1)  # pieces of 32 rows
     torch.manual_seed(0)
     hidden, weight, bias = torch.randn(rows, 12), torch.randn(50, 12), torch.randn(50)
     targets = torch.randint(0, 50, (rows,))
@@ -204,3 +205,27 @@ def test_fused_layers_can_be_switched_off_and_given_back(family: Path) -> None:
             torch.testing.assert_close(network(input_ids=ids).logits, bare)
         unfuse_lora(network)
         torch.testing.assert_close(network(input_ids=ids).logits, own)
+
+
+@pytest.mark.parametrize("softcap", [None, 3.0])
+def test_log_probabilities_in_pieces_are_those_of_the_whole(
+    softcap: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.logps.CHUNK_LOGITS", 1)
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(70, 12), torch.randn(50, 12), torch.randn(50)
+    targets, slopes = torch.randint(0, 50, (70,)), torch.randn(3)
+    rows = torch.arange(70) % 3
+    leaves = [item.requires_grad_() for item in (hidden, weight, bias)]
+    logits = linear(*leaves)
+    if softcap:
+        logits = torch.tanh(logits / softcap) * softcap
+    wanted = torch.log_softmax(logits, -1).gather(1, targets[:, None]).squeeze(1)
+    found = token_logps(hidden, targets, weight, bias, softcap=softcap)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    sums = row_sums(found, rows, 3)
+    torch.testing.assert_close(sums[1], wanted[1::3].sum(), rtol=1e-5, atol=1e-5)
+    one = torch.autograd.grad((sums.tanh() * slopes).sum(), leaves)
+    two = torch.autograd.grad((row_sums(wanted, rows, 3).tanh() * slopes).sum(), leaves)
+    for left, right in zip(one, two):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 # So many logits at once: 64 MiB of float32.
-_CHUNK_LOGITS = 1 << 24
-_LEAST_ROWS = 32
+CHUNK_LOGITS = 1 << 24
+LEAST_ROWS = 32
 
 
 def label_loss(
@@ -34,7 +34,7 @@ def label_loss(
     return total
 
 
-class _Room:
+class Room:
     """Memory for the logits of one chunk, taken once: fresh pages for each chunk cost as much as its arithmetic."""
 
     def __init__(self, rows: int, weight: torch.Tensor) -> None:
@@ -74,8 +74,8 @@ class _LabelLoss(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
         grad_bias = torch.zeros_like(bias, dtype=torch.float32) if wanted[2] and bias is not None else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        rows = max(_LEAST_ROWS, _CHUNK_LOGITS // weight.shape[0])
-        room = _Room(min(rows, len(hidden)), weight)
+        rows = max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
+        room = Room(min(rows, len(hidden)), weight)
         for start in range(0, len(hidden), rows):
             part, wanted_ids = hidden[start : start + rows], targets[start : start + rows]
             logits = room.logits(part, weight, bias)
