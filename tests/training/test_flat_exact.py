@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from mozhu.engine.data.tokens import Example
 from mozhu.engine.training.engines.flat.attention import rows_attention
 from mozhu.engine.training.engines.flat.batch import FlatBatch, flatten
-from mozhu.engine.training.engines.flat.learner import FlatLearner
+from mozhu.engine.training.engines.flat.forward import make_flat, make_plain
 from mozhu.engine.training.engines.flat.logps import row_sums, token_logps
 from mozhu.engine.training.engines.flat.lora import fuse_lora, unfuse_lora
 from mozhu.engine.training.engines.flat.loss import label_loss
@@ -79,9 +79,9 @@ def _error(found: Gradients, wanted: Gradients) -> float:
 
 
 def _flat(network: Any, batch: FlatBatch) -> tuple[float, Gradients]:
-    learner = FlatLearner(network)
+    make_flat(network)
     network.zero_grad()
-    loss = learner(batch, 1 / len(batch.targets))
+    loss = network(flat=batch, scale=1 / len(batch.targets))["loss"]
     loss.backward()
     return float(loss.detach()), _gradients(network)
 
@@ -229,3 +229,31 @@ def test_log_probabilities_in_pieces_are_those_of_the_whole(
     two = torch.autograd.grad((row_sums(wanted, rows, 3).tanh() * slopes).sum(), leaves)
     for left, right in zip(one, two):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_that_was_flat_is_transformers_own_again(family: Path) -> None:
+    network = _network(family).eval()
+    ids = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 10, 0, 0]])
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    with torch.no_grad():
+        own = network(input_ids=ids, attention_mask=mask).logits
+        make_flat(network)
+        make_plain(network)
+        again = network(input_ids=ids, attention_mask=mask).logits
+    torch.testing.assert_close(again[mask.bool()], own[mask.bool()], rtol=1e-5, atol=1e-5)
+
+
+def test_log_probabilities_of_flat_rows_are_those_of_single_rows(family: Path) -> None:
+    network = _network(family).eval()
+    examples = _examples(network.config.vocab_size)
+    wanted = []
+    with torch.no_grad():
+        for example in examples:
+            logits = network(input_ids=torch.tensor([example.ids])).logits[0, :-1].float()
+            labels = torch.tensor(example.labels[1:], dtype=torch.long)
+            told = torch.log_softmax(logits, -1)[torch.arange(len(labels)), labels.clamp(min=0)]
+            wanted.append(float(told[labels != -100].sum()))
+        make_flat(network)
+        batch = flatten(examples)
+        found = row_sums(network(flat=batch, wanted="logps")["logps"], batch.rows, len(examples))
+    assert found.tolist() == pytest.approx(wanted, rel=1e-5)

@@ -27,6 +27,11 @@ class FlatBatch:
     predicting: torch.Tensor
     targets: torch.Tensor
 
+    @property
+    def rows(self) -> torch.Tensor:
+        """To which row each of ``predicting`` belongs, from 0."""
+        return torch.bucketize(self.predicting, self.bounds[1:].long(), right=True)
+
     def inputs(self, device: torch.device) -> dict[str, Any]:
         """The keyword arguments of a transformers model: those that its variable-length kernels know."""
         longest = max(self.lengths)
