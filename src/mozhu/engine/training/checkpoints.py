@@ -33,6 +33,21 @@ def remove_incomplete(folder: Path) -> list[str]:
     return removed
 
 
+def remove_oldest(folder: Path, kept: int, *, spare: int | None = None) -> list[str]:
+    """At most ``kept`` whole checkpoints stay, the newest ones and the one of step ``spare``; returns what went.
+
+    A checkpoint stops counting before its files are removed, so that a kill in between leaves none in pieces.
+    """
+    whole = sorted((path for path in _checkpoints(folder) if (path / _WHOLE).exists()), key=_step)
+    older = [path for path in whole[:-1] if _step(path) != spare]
+    removed = []
+    for path in older[: max(0, len(whole) - max(1, kept))]:
+        (path / _WHOLE).unlink()
+        shutil.rmtree(path)
+        removed.append(path.name)
+    return removed
+
+
 def link_final(folder: Path, artefact: Path) -> None:
     """``checkpoint-final`` is a link to what the run made."""
     link = folder / checkpoint_name(None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,15 @@ import torch
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from mozhu.engine.data.tokens import Example
-from mozhu.engine.training.checkpoints import mark_complete
+from mozhu.engine.training.checkpoints import mark_complete, remove_oldest
+from mozhu.engine.training.engines.length_groups import LengthGroupedSampler
+from mozhu.engine.training.engines.objective import Objective
 from mozhu.engine.training.stop import StopFlag
 from mozhu.kernel.errors import LossNotFinite
 from mozhu.kernel.paths import checkpoint_name
 from mozhu.kernel.progress import Emit
 
 _SMOOTHING = 0.9
-_IGNORED = -100
 
 
 @dataclass
@@ -39,6 +41,8 @@ class Pace:
     trained_seconds: float = 0.0
     done_here: int = 0
     tokens_before: int = 0
+    figures: Counter[str] = field(default_factory=Counter)
+    items: int = 0
 
     @property
     def loss_smooth(self) -> float:
@@ -48,6 +52,17 @@ class Pace:
     def take_loss(self, loss: float) -> None:
         self.smooth = _SMOOTHING * self.smooth + (1 - _SMOOTHING) * loss
         self.weight = _SMOOTHING * self.weight + (1 - _SMOOTHING)
+
+    def take_figures(self, told: dict[str, float], items: int) -> None:
+        """Figures of a batch: sums over ``items``."""
+        self.figures.update(told)
+        self.items += items if told else 0
+
+    def shown_figures(self) -> dict[str, float]:
+        """The step's figures as means; the next step begins with none."""
+        found = {name: round(value / max(1, self.items), 6) for name, value in self.figures.items()}
+        self.figures, self.items = Counter(), 0
+        return found
 
     def restore(self, events: Iterable[dict[str, Any]], step: int) -> None:
         """Go on where a run stopped: the curve and the tokens of its steps up to the checkpoint at ``step``."""
@@ -74,73 +89,89 @@ class Pace:
         }
 
 
-class _Rows(Dataset[Example]):
-    def __init__(self, examples: list[Example]) -> None:
+class _Rows(Dataset[Any]):
+    def __init__(self, examples: Sequence[Any]) -> None:
         self._examples = examples
 
     def __len__(self) -> int:
         return len(self._examples)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> Any:
         return self._examples[index]
 
 
-class _Collator:
-    """Pads a batch to its longest row; ``row_ids`` travels beside the tensors and is taken out before the model."""
-
-    def __init__(self, pad_id: int) -> None:
-        self._pad_id = pad_id
-
-    def __call__(self, batch: list[Example]) -> dict[str, Any]:
-        length = max(len(example.ids) for example in batch)
-        ids = torch.full((len(batch), length), self._pad_id, dtype=torch.long)
-        labels = torch.full((len(batch), length), _IGNORED, dtype=torch.long)
-        mask = torch.zeros((len(batch), length), dtype=torch.long)
-        for index, example in enumerate(batch):
-            size = len(example.ids)
-            ids[index, :size] = torch.tensor(example.ids)
-            labels[index, :size] = torch.tensor(example.labels)
-            mask[index, :size] = 1
-        row_ids = [example.row_id for example in batch]
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask, "row_ids": row_ids}
-
-
 class EventTrainer(Trainer):
-    """Adds events to Trainer and nothing else; its loss is Trainer's own."""
+    """Transformers' Trainer with our batches, losses and events. The loss is a mean over all items of a step,
+    whatever its batches and processes.
+    """
+
+    loss_is_scaled_for_ga = True
 
     def __init__(
         self,
         *,
-        train_examples: list[Example],
-        validation: list[Example],
-        pad_id: int,
+        objective: Objective,
+        train_examples: Sequence[Any],
+        validation: Sequence[Any],
         pace: Pace,
         emit: Emit,
         callbacks: list[RunCallback],
+        kept: int = 3,
         **options: Any,
     ) -> None:
+        self.objective = objective
         super().__init__(
             train_dataset=_Rows(train_examples),
-            eval_dataset=_Rows(validation) if validation else None,
-            data_collator=_Collator(pad_id),
+            eval_dataset=_Rows(validation) if len(validation) else None,
+            data_collator=objective.collate,
             callbacks=list(callbacks),
             **options,
         )
+        self.train_examples = train_examples
         self.validation = validation
         self.pace = pace
         self.emit = emit
-        self._batches = _Collator(pad_id)
-        self._validated: tuple[int, float] | None = None
+        self.kept = kept
+        self._validated: tuple[int, dict[str, float]] | None = None
         self.restart_clock()
         for callback in callbacks:
             callback.trainer = self
 
-    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        rows = inputs.pop("row_ids", [])
-        self.pace.step_rows.extend(rows)
-        self.pace.step_tokens += int(inputs["attention_mask"].sum())
-        prepared: dict[str, Any] = super()._prepare_inputs(inputs)
-        return prepared
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Rows of like length together where batches are padded; chance alone where they are not."""
+        if not self.objective.is_padded:
+            return super()._get_train_sampler(train_dataset)
+        lengths = [self.objective.length(example) for example in self.train_examples]
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthGroupedSampler(size, lengths=lengths, seed=self.args.seed)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """The batches of one step, and over how many items the loss is a mean: those of all processes."""
+        batches = list(islice(epoch_iterator, num_batches))
+        items = torch.tensor(sum(batch.items for batch in batches), device=device)
+        if self.args.world_size > 1:
+            items = self.accelerator.gather(items).sum()
+        return batches, items
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        self.pace.step_rows.extend(inputs.row_ids)
+        self.pace.step_tokens += inputs.tokens
+        return inputs
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """The batch's part of the step's mean. Processes average their gradients, which undoes their number."""
+        count = int(num_items_in_batch) if num_items_in_batch is not None else inputs.items
+        loss, told = self.objective.loss(model, inputs, self.args.world_size / max(1, count))
+        self.pace.take_figures(told, inputs.items)
+        return loss
 
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
         """A logged step becomes an event; the summary at the end does not."""
@@ -157,46 +188,50 @@ class EventTrainer(Trainer):
         self._clock = time.monotonic()
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
-        """Trainer's own moment to validate, with our loss: the mean a label token, whatever the batches."""
-        loss = self.validate()
-        return {} if loss is None else {"eval_loss": loss}
+        """Trainer's own moment to validate, with our loss: the mean an item, whatever the batches."""
+        found = self.validate()
+        return {} if found is None else {f"eval_{name}": value for name, value in found.items()}
 
-    def validate(self) -> float | None:
-        """Mean loss a label token over the validation rows, as an event; ``None`` where there are none."""
+    def validate(self) -> dict[str, float] | None:
+        """``loss`` (mean an item) and more over the validation rows, as an event; ``None`` where there are none."""
         step = self.state.global_step
-        if not self.validation:
+        if not len(self.validation):
             return None
         if self._validated is None or self._validated[0] != step:
-            loss = self._validation_loss()
-            perplexity = math.exp(min(loss, 700.0))
-            self.emit("eval", step=step, loss=loss, perplexity=perplexity, rows=len(self.validation))
-            self._validated = (step, loss)
+            found = self._validation()
+            if self.objective.name == "sft":
+                found["perplexity"] = math.exp(min(found["loss"], 700.0))
+            self.emit("eval", step=step, rows=len(self.validation), **found)
+            self._validated = (step, found)
         return self._validated[1]
 
-    def _validation_loss(self) -> float:
-        model: Any = self.model
+    def _validation(self) -> dict[str, float]:
+        model: Any = self.model_wrapped
         was_training = model.training
         model.eval()
         total: float = 0.0
-        counted: int = 0
+        items = 0
+        figures: Counter[str] = Counter()
         size = self.args.per_device_train_batch_size
         with torch.no_grad():
             for start in range(0, len(self.validation), size):
-                batch = self._batches(self.validation[start : start + size])
-                batch.pop("row_ids")
-                labels = batch.pop("labels").to(model.device)
-                logits = model(**{name: value.to(model.device) for name, value in batch.items()}).logits
-                shifted = labels[:, 1:]
-                total += torch.nn.functional.cross_entropy(
-                    logits[:, :-1].float().reshape(-1, logits.shape[-1]),
-                    shifted.reshape(-1),
-                    ignore_index=_IGNORED,
-                    reduction="sum",
-                ).item()
-                counted += int((shifted != _IGNORED).sum())
+                batch = self.objective.collate(self.validation[start : start + size])
+                loss, told = self.objective.loss(model, batch, 1.0)
+                total += float(loss)
+                items += batch.items
+                figures.update(told)
         model.train(was_training)
         self.restart_clock()  # the next step's speed must not pay for this
-        return total / max(1, counted)
+        mean = {name: value / max(1, items) for name, value in figures.items()}
+        return {"loss": total / max(1, items), **mean}
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """A checkpoint counts once it is whole, and only then may an older one go."""
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(str(self.args.output_dir))
+            mark_complete(folder / checkpoint_name(self.state.global_step))
+            remove_oldest(folder, self.kept, spare=self.state.best_global_step)
 
     def _emit_step(self, logs: dict[str, float]) -> None:
         pace, step, loss = self.pace, self.state.global_step, float(logs["loss"])
@@ -220,6 +255,7 @@ class EventTrainer(Trainer):
             "tokens_per_s": round(pace.step_tokens / seconds, 1) if seconds > 0 else 0.0,
             "memory_bytes": memory_bytes(str(self.args.device)),
             "eta_s": round((pace.total - step) * pace.trained_seconds / max(1, pace.done_here), 1),
+            **pace.shown_figures(),
             "rows": rows,
         }
         pace.step_tokens = 0
@@ -247,9 +283,7 @@ class RunCallback(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        checkpoint = Path(str(args.output_dir)) / checkpoint_name(state.global_step)
-        mark_complete(checkpoint)
-        self.trainer.emit("checkpoint", step=state.global_step, path=checkpoint.name)
+        self.trainer.emit("checkpoint", step=state.global_step, path=checkpoint_name(state.global_step))
         self.trainer.restart_clock()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -14,18 +14,30 @@ from mozhu.engine.data.tokens import IGNORED, Example
 
 @dataclass(frozen=True)
 class FlatBatch:
-    """``tokens`` and ``positions`` have shape (1, total); positions begin at 0 in each row.
+    """``ids`` and ``positions`` have shape (1, tokens); positions begin at 0 in each row.
 
-    ``lengths`` are those of the rows; ``bounds`` (int32, rows + 1) where each begins, and the end. ``predicting``
-    are the places whose next token is learned, ``targets`` those tokens.
+    ``lengths`` are those of the rows, ``row_ids`` their names; ``bounds`` (int32, rows + 1) is where each begins,
+    and the end. ``predicting`` are the places whose next token is learned, ``targets`` those tokens. ``attended``
+    is given only to try what happens when rows are not kept apart.
     """
 
-    tokens: torch.Tensor
+    ids: torch.Tensor
     positions: torch.Tensor
     bounds: torch.Tensor
     lengths: list[int]
     predicting: torch.Tensor
     targets: torch.Tensor
+    row_ids: list[str] = field(default_factory=list)
+    attended: list[int] | None = None
+
+    @property
+    def tokens(self) -> int:
+        return sum(self.lengths)
+
+    @property
+    def items(self) -> int:
+        """How many tokens are learned."""
+        return len(self.targets)
 
     @property
     def rows(self) -> torch.Tensor:
@@ -34,16 +46,18 @@ class FlatBatch:
 
     def inputs(self, device: torch.device) -> dict[str, Any]:
         """The keyword arguments of a transformers model: those that its variable-length kernels know."""
-        longest = max(self.lengths)
-        bounds = self.bounds.to(device, non_blocking=True)
+        lengths = self.attended or self.lengths
+        longest = max(lengths)
+        ends = self.bounds if self.attended is None else torch.tensor([0, *lengths], dtype=torch.int32)
+        bounds = ends.to(device, non_blocking=True)
         return {
-            "input_ids": self.tokens.to(device, non_blocking=True),
+            "input_ids": self.ids.to(device, non_blocking=True),
             "position_ids": self.positions.to(device, non_blocking=True),
             "cu_seq_lens_q": bounds,
             "cu_seq_lens_k": bounds,
             "max_length_q": longest,
             "max_length_k": longest,
-            "row_lengths": self.lengths,
+            "row_lengths": lengths,
             "use_cache": False,
         }
 
@@ -55,12 +69,13 @@ def flatten(examples: Sequence[Example]) -> FlatBatch:
     labels = torch.cat([_labels(example) for example in examples])
     predicting = torch.nonzero(labels[1:] != IGNORED).squeeze(1)
     return FlatBatch(
-        tokens=ids.unsqueeze(0),
+        ids=ids.unsqueeze(0),
         positions=torch.cat([torch.arange(length) for length in lengths]).unsqueeze(0),
         bounds=torch.tensor([0, *accumulate(lengths)], dtype=torch.int32),
         lengths=lengths,
         predicting=predicting,
         targets=labels[predicting + 1],
+        row_ids=[example.row_id for example in examples],
     )
 
 
