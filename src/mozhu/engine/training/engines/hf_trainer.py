@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Pace:
 
 
 class _Rows(Dataset[Example]):
-    def __init__(self, examples: list[Example]) -> None:
+    def __init__(self, examples: Sequence[Example]) -> None:
         self._examples = examples
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class _Collator:
     def __init__(self, pad_id: int) -> None:
         self._pad_id = pad_id
 
-    def __call__(self, batch: list[Example]) -> dict[str, Any]:
+    def __call__(self, batch: Sequence[Example]) -> dict[str, Any]:
         length = max(len(example.ids) for example in batch)
         ids = torch.full((len(batch), length), self._pad_id, dtype=torch.long)
         labels = torch.full((len(batch), length), _IGNORED, dtype=torch.long)
@@ -111,8 +111,8 @@ class EventTrainer(Trainer):
     def __init__(
         self,
         *,
-        train_examples: list[Example],
-        validation: list[Example],
+        train_examples: Sequence[Example],
+        validation: Sequence[Example],
         pad_id: int,
         pace: Pace,
         emit: Emit,
