@@ -19,7 +19,13 @@ from mozhu.engine.training.engines import hf
 from mozhu.engine.training.run import run_training
 from mozhu.engine.training.stop import StopFlag
 from mozhu.engine.weights.template import Renderer
-from mozhu.kernel.errors import AdapterAsBase, LossNotFinite, NoChatTemplate, UnsupportedTraining
+from mozhu.kernel.errors import (
+    AdapterAsBase,
+    LossNotFinite,
+    NoChatTemplate,
+    TooManyLostRows,
+    UnsupportedTraining,
+)
 
 
 def _loss(model: Any, examples: list[Example]) -> float:
@@ -228,6 +234,8 @@ def test_an_adapter_is_no_base_and_a_text_model_no_vision_model(
 def test_rows_longer_than_the_limit_are_reported_not_lost_in_silence(
     spec: Any, tmp_path: Path, events: Any
 ) -> None:
-    run_training(spec(max_length=110, max_steps=1), tmp_path / "run", events)
+    with pytest.raises(TooManyLostRows):  # three of the ten have no answer left within 110 tokens
+        run_training(spec(max_length=110, max_steps=1), tmp_path / "run", events)
+    run_training(spec(max_length=110, max_steps=1, max_rejected_share=0.3), tmp_path / "run", events)
     codes = {event["code"] for event in events.of("finding")}
     assert "DATA-120" in codes

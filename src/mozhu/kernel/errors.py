@@ -389,6 +389,24 @@ class UnknownRow(DataError):
     status = 404
 
 
+class UnknownFixers(UsageError):
+    """Names that are no fixer's; ``near`` holds the nearest, ``known`` all."""
+
+    code = "DATA-041"
+
+
+class OpposedFixers(UsageError):
+    """Two fixers of which each undoes the other."""
+
+    code = "DATA-042"
+
+
+class NoSplitField(DataError):
+    """Rows without the field that the split goes by; ``lines`` names the first of them."""
+
+    code = "DATA-043"
+
+
 class ParityBroken(StateError):
     """What would be trained is not what would be served; ``problems`` lists every finding, one a line."""
 
@@ -430,6 +448,12 @@ class BaseChangedMeanwhile(StateError):
     """The base's files were changed between the start of a run and its end (or its resumption)."""
 
     code = "TRAIN-007"
+
+
+class TooManyLostRows(DataError):
+    """More rows than allowed would not be trained on; ``reasons`` lists why, one a line."""
+
+    code = "TRAIN-008"
 
 
 class NotEnoughDisk(MachineError):
@@ -505,6 +529,31 @@ class VersionFailed(StateError):
     """The version was found damaged; nothing may load it."""
 
     code = "REG-011"
+
+
+class NotPrepared(DataError):
+    """Raw data given where a prepared snapshot is registered; ``command`` prepares it."""
+
+    code = "REG-012"
+
+
+class UnknownDatasetVersion(DataError):
+    """No registered data set, version or alias of this name; ``known`` holds the nearest ones."""
+
+    code = "REG-013"
+    status = 404
+
+
+class DatasetFailed(StateError):
+    """The version of a data set was found damaged; nothing may read it."""
+
+    code = "REG-014"
+
+
+class DamagedSnapshot(DataError):
+    """A snapshot that was to be registered is damaged; ``problems`` lists all of it, one a line."""
+
+    code = "REG-015"
 
 
 # ---------------------------------------------------------------- export

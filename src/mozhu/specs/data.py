@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
+from mozhu.specs.base import FindingCodes, Paths, Positive, Share, Spec, Words
 
+OverLength = Literal["reject", "right", "left", "middle", "split"]
 FileFormat = Literal["auto", "json", "jsonl", "csv", "text", "parquet", "arrow", "xlsx"]
 RowShape = Literal[
     "auto",
@@ -33,15 +34,17 @@ class SampleSpec(Spec):
 
 
 class PrepareSpec(Spec):
-    """Raw rows as a snapshot: recognised, checked, converted and split.
+    """Raw rows as a snapshot: recognised, mended, checked, converted and split.
 
-    ``max_rejected_share`` None: rejected rows are reported only. ``template`` names the format of the extra
-    ``text`` beside ``messages``; training uses ``messages``.
+    ``fix`` names fixers. ``duplicates`` says which later copies are left out, ``against`` names benchmarks whose
+    rows are; neither counts as rejected. ``stratify`` keeps the shares for each value of a field, ``group`` keeps
+    rows of one value together. ``template`` names the format of the extra ``text`` beside ``messages``; training
+    uses ``messages``. ``register_as`` names the data set that the snapshot becomes a version of.
     """
 
     verb: ClassVar[str] = "data.prepare"
     path_fields: ClassVar[tuple[str, ...]] = ("input", "output_dir")
-    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir"})
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir", "register_as"})
 
     input: str = Field(min_length=1)
     input_format: FileFormat = "auto"
@@ -55,8 +58,15 @@ class PrepareSpec(Spec):
     validation_share: Share = 0.1
     test_share: Share = 0.1
     seed: int = Field(default=42, ge=0, lt=2**32)
-    max_rejected_share: float | None = Field(default=None, ge=0, le=1)
+    stratify: str | None = Field(default=None, min_length=1)
+    group: str | None = Field(default=None, min_length=1)
+    fix: Words = ()
+    duplicates: Literal["keep", "exact", "near"] = "keep"
+    similarity: float = Field(default=0.9, ge=0.8, le=1)
+    against: Paths = ()
+    max_rejected_share: float = Field(default=0.005, ge=0, le=1)
     template: Literal["llama2", "none"] = "llama2"
+    register_as: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _shares_add_to_one(self) -> PrepareSpec:
@@ -97,7 +107,7 @@ class ParitySpec(Spec):
 
     model: str = Field(min_length=1)
     dataset: str = Field(min_length=1)
-    against: Words = ()
+    against: Paths = ()
     rows: Positive = 200
     train_on: Literal["all", "last"] = "all"
     accept: FindingCodes = ()
@@ -122,28 +132,65 @@ class PreviewSpec(Spec):
     stage: Literal["train", "infer"] = "train"
     train_on: Literal["all", "last"] = "all"
     max_length: Positive | None = None
+    over_length: OverLength = "right"
     html: str | None = None
     text_column: str = Field(default="text", min_length=1)
     system: str | None = None
 
 
+class StatsSpec(Spec):
+    """What a data set looks like, all its parts: lengths, turns, labels, languages, duplicates, sample rows.
+
+    ``model`` None counts characters only. ``max_length`` None is the model's own limit, at most 2,048, as in
+    training. ``duplicates``: ``auto`` looks for near ones up to 200,000 rows and for exact ones beyond. ``html``:
+    the page to write besides.
+    """
+
+    verb: ClassVar[str] = "data.stats"
+    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "html")
+
+    dataset: str = Field(min_length=1)
+    model: str | None = Field(default=None, min_length=1)
+    max_length: Positive | None = None
+    train_on: Literal["all", "last"] = "all"
+    batch_size: int = Field(default=8, ge=1, le=4096)
+    rows_shown: int = Field(default=10, ge=0, le=1000)
+    duplicates: Literal["auto", "near", "exact", "none"] = "auto"
+    similarity: float = Field(default=0.9, ge=0.8, le=1)
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    html: str | None = None
+    format_type: RowShape = "auto"
+    columns: str | None = None
+    text_column: str = Field(default="text", min_length=1)
+    system: str | None = None
+
+    @model_validator(mode="after")
+    def _tokens_need_a_model(self) -> StatsSpec:
+        if self.max_length is not None and self.model is None:
+            raise ValueError("data.rule.tokens_need_a_model")
+        return self
+
+
 class CheckSpec(Spec):
     """What is wrong with the rows of a data set, and which of them are there twice.
 
-    ``against``: files of benchmarks whose rows must not be learned. ``words``: a file with a word or phrase a
-    line that must not occur. ``report``: the file that takes all findings, one a line. ``similarity``: from which
-    share of equal letters on two rows are near duplicates.
+    ``stage``: what the rows are for; those that it does not learn from are reported. ``against``: files of
+    benchmarks whose rows must not be learned. ``words``: files with a word or phrase a line that must not occur.
+    ``report``: the file that takes all findings, one a line. ``similarity``: from which share of equal letters on
+    two rows are near duplicates. Without ``duplicates`` rows are not compared with each other.
     """
 
     verb: ClassVar[str] = "data.check"
-    path_fields: ClassVar[tuple[str, ...]] = ("dataset", "words", "report")
+    path_fields: ClassVar[tuple[str, ...]] = ("dataset", "report")
 
     dataset: str = Field(min_length=1)
-    against: Words = ()
-    words: str | None = None
+    stage: Literal["pt", "sft", "dpo", "kto", "classification"] | None = None
+    against: Paths = ()
+    words: Paths = ()
     report: str | None = None
     min_chars: int = Field(default=2, ge=0)
     max_chars: Positive = 20_000
+    duplicates: bool = True
     similarity: float = Field(default=0.9, ge=0.8, le=1)
     format_type: RowShape = "auto"
     columns: str | None = None

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
+from mozhu.specs.data import FileFormat, OverLength, RowShape
 
 TrainType = Literal["lora", "qlora", "full", "multimodal"]
 
@@ -18,13 +19,15 @@ class TrainSpec(Spec):
     ``target_modules`` empty: every linear layer of the model's blocks.
     ``max_length`` in tokens; None is the model's own limit, at most 2,048.
     ``train_on`` last: of each conversation only the last answer is learned.
+    ``over_length``: what becomes of a row of more than ``max_length`` tokens (see ``engine/data/cutting.py``).
+    ``max_rejected_share``: more lost rows than this (unreadable, refused, too long) stop the run before it begins.
     ``accept``: findings of the parity gate (``DATA-251`` …) that do not stop the run; kept in its records.
     """
 
     verb: ClassVar[str] = "train"
     config_file: ClassVar[str | None] = "0_train_config.json"
     has_presets: ClassVar[bool] = True
-    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir", "threads"})
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir", "threads", "token_cache"})
     path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "val_dataset", "output_dir")
 
     model: str = Field(min_length=1)
@@ -56,9 +59,15 @@ class TrainSpec(Spec):
     threads: Positive | None = None
 
     text_column: str = "text"
+    columns: str | None = None
+    format_type: RowShape = "auto"
+    input_format: FileFormat = "auto"
     system: str | None = None
     train_on: Literal["all", "last"] = "all"
+    over_length: OverLength = "right"
+    max_rejected_share: float = Field(default=0.005, ge=0, le=1)
     accept: FindingCodes = ()
+    token_cache: bool = True
     validation_split: Share = 0.1
     eval_steps: Positive | None = None
     save_steps: Positive | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +16,14 @@ from mozhu.specs.train import TrainSpec
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows ready to train on: token ids with labels, -100 where nothing is to be learnt."""
+    """Rows ready to train on: token ids with labels, -100 where nothing is to be learnt.
 
-    train: list[Example]
-    validation: list[Example]
+    Lists, or stores on disk that give an example when it is asked for. ``keep``: what lives as long as they do.
+    """
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    keep: object = None
 
 
 @dataclass(frozen=True)

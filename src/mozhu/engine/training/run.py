@@ -5,21 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.data.dataset import LoadedRows, load_rows
-from mozhu.engine.data.parity import require_parity
-from mozhu.engine.data.split import Shares, split_rows
-from mozhu.engine.data.tokens import Example, tokenize_rows
 from mozhu.engine.training.artefact import finish_artefact
+from mozhu.engine.training.data import training_data
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
-from mozhu.engine.training.engine import TrainingData, TrainingEngine
+from mozhu.engine.training.engine import TrainingEngine
 from mozhu.engine.training.forecast import learn_speed
 from mozhu.engine.training.text_log import TextLog
 from mozhu.engine.weights.base_record import read_base_record, write_base_record
 from mozhu.engine.weights.fingerprint import differing_parts, fingerprint
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel, find_model
-from mozhu.engine.weights.template import Renderer
-from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel import slots
 from mozhu.kernel.errors import AdapterAsBase, BaseChangedMeanwhile, UnsupportedTraining
 from mozhu.kernel.progress import Emit
@@ -33,7 +28,8 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
     Raises:
         NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. UnsupportedTraining: TRAIN-002.
         LossNotFinite: TRAIN-003. AdapterAsBase: TRAIN-004. BaseChangedMeanwhile: TRAIN-007.
-        ParityBroken: DATA-250, before the first step. What the model and the data raise when they are read.
+        TooManyLostRows: TRAIN-008. ParityBroken: DATA-250, before the first step.
+        What the model and the data raise when they are read.
     """
     log = TextLog(folder, emit).emit
     found = find_model(spec.model)
@@ -45,7 +41,7 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
     engine: TrainingEngine = slots.load("mozhu.training_engines", spec.engine)()
     for finding in engine.check(spec):
         log("finding", level=finding.level, code=finding.code, params=finding.params)
-    data = _training_data(spec, found, model, log)
+    data = training_data(spec, found, model, folder, log)
     base_print = _remember_base(spec, found, folder)
     trained = engine.run(spec, found, data, folder, log)
     _check_unchanged(found, base_print)
@@ -85,51 +81,3 @@ def _check_unchanged(found: FoundModel, wanted: dict[str, str]) -> None:
     parts = differing_parts(wanted, fingerprint(found.base))
     if parts:
         raise BaseChangedMeanwhile(base=str(found.base), parts=parts)
-
-
-def _training_data(spec: TrainSpec, found: FoundModel, model: ModelFolder, log: Emit) -> TrainingData:
-    """Rows of both parts as tokens; every row that is rejected, cut or dropped is reported as a finding."""
-    loaded = _load(spec.dataset, spec, log)
-    if spec.val_dataset:
-        train, validation = loaded.rows, _load(spec.val_dataset, spec, log).rows
-    elif spec.validation_split == 0:
-        train, validation = loaded.rows, []
-    else:
-        split = split_rows(
-            loaded.rows, Shares(1 - spec.validation_split, spec.validation_split, 0.0), seed=spec.seed
-        )
-        train, validation = split.train, split.validation
-        if finding := split.finding():
-            log("finding", **finding)
-    renderer = Renderer.from_folder(found.base) if model.template is not None else None
-    tokenizer = renderer.tokenizer if renderer else load_tokenizer(found.base)
-    limit = max_length(spec, model)
-    require_parity(
-        train,
-        found.base,
-        renderer,
-        tokenizer,
-        emit=log,
-        train_on=spec.train_on,
-        accept=spec.accept,
-        model=spec.model,
-        dataset=spec.dataset,
-    )
-
-    def tokens(rows: list[dict[str, Any]]) -> list[Example]:
-        tokenized = tokenize_rows(
-            rows, renderer, max_length=limit, tokenizer=tokenizer, train_on=spec.train_on
-        )
-        for told in tokenized.findings():
-            log("finding", **told)
-        return tokenized.examples
-
-    return TrainingData(tokens(train), tokens(validation) if validation else [])
-
-
-def _load(ref: str, spec: TrainSpec, log: Emit) -> LoadedRows:
-    loaded = load_rows(ref, text_column=spec.text_column, system=spec.system)
-    if loaded.rejected:
-        params = {"ref": ref, "rejected": len(loaded.rejected)}
-        log("finding", level="warning", code="TRAIN-028", params=params)
-    return loaded
