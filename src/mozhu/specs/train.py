@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
 from mozhu.specs.data import FileFormat, OverLength, RowShape
 
-TrainType = Literal["lora", "qlora", "full", "multimodal"]
+TrainType = Literal["lora", "qlora", "full", "multimodal", "ia3", "prefix"]
 
 
 class TrainSpec(Spec):
@@ -51,8 +51,13 @@ class TrainSpec(Spec):
     lora_rank: Positive = 8
     lora_alpha: Positive = 16
     lora_dropout: Share = 0.0
+    lora_init: Literal["default", "pissa"] = "default"
+    use_rslora: bool = False
+    use_dora: bool = False
+    virtual_tokens: Positive = 20
     target_modules: Words = ()
     quantization: Literal["none", "4bit", "8bit"] = "none"
+    packing: bool = True
     gradient_checkpointing: bool = False
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -71,6 +76,7 @@ class TrainSpec(Spec):
     validation_split: Share = 0.1
     eval_steps: Positive | None = None
     save_steps: Positive | None = None
+    save_total_limit: Positive = 3
     logging_steps: Positive = 1
     seed: int = Field(default=42, ge=0, lt=2**32)
 

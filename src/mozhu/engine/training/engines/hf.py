@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-from transformers import BitsAndBytesConfig, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from mozhu.engine.training.checkpoints import last_checkpoint, link_final, remove_incomplete
-from mozhu.engine.training.defaults import learning_rate, target_modules
+from mozhu.engine.training.defaults import learning_rate
 from mozhu.engine.training.engine import Trained, TrainingData
+from mozhu.engine.training.engines.flat.forward import make_flat
+from mozhu.engine.training.engines.flat.lora import fuse_lora
+from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
+from mozhu.engine.training.engines.hf_network import trainable_network
 from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace, RunCallback
-from mozhu.engine.training.preflight import quantisation_fallback, used_quantisation
+from mozhu.engine.training.engines.objective import Objective
+from mozhu.engine.training.engines.sft import FlatSft, PaddedSft
+from mozhu.engine.training.preflight import quantisation_fallback
 from mozhu.engine.training.stop import StopFlag
-from mozhu.engine.weights.device import pick_device, pick_dtype
+from mozhu.engine.weights.device import pick_device
 from mozhu.engine.weights.folder import ModelFolder
-from mozhu.engine.weights.load import load_base
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel.files import read_jsonl, replacing_folder
@@ -28,7 +32,8 @@ from mozhu.kernel.progress import Emit
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
 
-_KEPT_CHECKPOINTS = 3
+# These put something of their own before or beside a row's tokens.
+_WITH_OWN_INPUTS = ("prefix", "multimodal")
 
 
 class HfEngine:
@@ -47,10 +52,11 @@ class HfEngine:
         described = ModelFolder.open(model.base)
         place = pick_device(spec.device)
         device = place.type
-        network = _trainable_model(spec, described, place)
+        network = trainable_network(spec, described, place)
+        objective = _objective(spec, network, described, data, emit)
         pace = Pace(total=_total_steps(spec, len(data.train)))
         stop = StopFlag()
-        trainer = _trainer(spec, network, described, data, folder, emit, pace, device, stop)
+        trainer = _trainer(spec, network, objective, described, data, folder, emit, pace, device, stop)
         remove_incomplete(folder)
         resume = last_checkpoint(folder)
         events = folder / "events.jsonl"
@@ -75,47 +81,26 @@ class HfEngine:
         )
         _save(network, model.base, artefact)
         link_final(folder, artefact)
-        metrics = {"train_loss": pace.loss_smooth, **({"eval_loss": final} if final is not None else {})}
+        metrics = {"train_loss": pace.loss_smooth, **_named(final)}
         return Trained(kind, artefact, trainer.state.global_step, metrics, pace.facts(device))
 
 
-def _trainable_model(spec: TrainSpec, described: ModelFolder, place: torch.device) -> Any:
-    quantization = used_quantisation(spec, has_gpu=place.type == "cuda")
-    dtype = pick_dtype(place, described, spec.dtype)
-    options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
-    model = load_base(described, place, dtype, **options)
-    model.config.use_cache = False
-    if quantization != "none":
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=spec.gradient_checkpointing)
-    if spec.train_type == "full":
-        return model
-    if spec.gradient_checkpointing:
-        model.enable_input_require_grads()
-    config = LoraConfig(
-        r=spec.lora_rank,
-        lora_alpha=spec.lora_alpha,
-        lora_dropout=spec.lora_dropout,
-        target_modules=target_modules(spec, described),
-        task_type="CAUSAL_LM",
-        bias="none",
-    )
-    return get_peft_model(model, config)
-
-
-def _quantisation(bits: str, dtype: torch.dtype) -> BitsAndBytesConfig:
-    if bits == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
+def _objective(spec: TrainSpec, network: Any, described: ModelFolder, data: TrainingData, emit: Emit) -> Objective:
+    """Rows end to end where the model keeps them apart, which is tried; else padded."""
+    if spec.packing and spec.train_type not in _WITH_OWN_INPUTS:
+        if keeps_rows_apart(network, data.train):
+            make_flat(network)
+            fuse_lora(network)
+            return FlatSft()
+        emit("finding", level="info", code="TRAIN-041", params={"family": described.family})
+    pad = load_tokenizer(described.path).pad_token_id
+    return PaddedSft(pad if pad is not None else 0)
 
 
 def _trainer(
     spec: TrainSpec,
     network: Any,
+    objective: Objective,
     described: ModelFolder,
     data: TrainingData,
     folder: Path,
@@ -126,7 +111,6 @@ def _trainer(
 ) -> EventTrainer:
     steps = pace.total
     an_epoch = _steps_an_epoch(spec, len(data.train))
-    pad = load_tokenizer(described.path).pad_token_id
     return EventTrainer(
         model=network,
         args=TrainingArguments(
@@ -148,7 +132,6 @@ def _trainer(
             logging_nan_inf_filter=False,
             save_strategy="steps",
             save_steps=spec.save_steps or an_epoch,
-            save_total_limit=_KEPT_CHECKPOINTS,
             eval_strategy="steps" if data.validation else "no",
             eval_steps=spec.eval_steps or an_epoch,
             seed=spec.seed,
@@ -159,13 +142,18 @@ def _trainer(
             report_to=[],
             disable_tqdm=True,
         ),
+        objective=objective,
         train_examples=data.train,
         validation=data.validation,
-        pad_id=pad if pad is not None else 0,
+        kept=spec.save_total_limit,
         pace=pace,
         emit=emit,
         callbacks=[RunCallback(stop)],
     )
+
+
+def _named(final: dict[str, float] | None) -> dict[str, float]:
+    return {f"eval_{name}": value for name, value in (final or {}).items()}
 
 
 def _steps_an_epoch(spec: TrainSpec, rows: int) -> int:
