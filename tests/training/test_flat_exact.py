@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy, linear, scaled_dot_product_attention
-from transformers import AutoModelForCausalLM
+from transformers import AttentionInterface, AutoModelForCausalLM
 
 from mozhu.engine.data.tokens import Example
 from mozhu.engine.training.engines.flat.attention import rows_attention
@@ -18,6 +19,7 @@ from mozhu.engine.training.engines.flat.forward import make_flat, make_plain
 from mozhu.engine.training.engines.flat.logps import row_sums, token_logps
 from mozhu.engine.training.engines.flat.lora import fuse_lora, unfuse_lora
 from mozhu.engine.training.engines.flat.loss import label_loss
+from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
 from mozhu.engine.training.engines.flat.short_rows import MOST_SCORES
 from mozhu.testing import make_tiny_model
 
@@ -103,14 +105,7 @@ def test_a_row_that_sees_its_neighbour_would_be_noticed(family: Path) -> None:
     examples = _examples(network.config.vocab_size)
     _, gradients = _one_by_one(network, examples)
     batch = flatten(examples)
-    together = FlatBatch(
-        batch.tokens,
-        batch.positions,
-        torch.tensor([0, sum(LENGTHS)], dtype=torch.int32),
-        [sum(LENGTHS)],
-        batch.predicting,
-        batch.targets,
-    )
+    together = replace(batch, attended=[sum(LENGTHS)])
     assert _error(_flat(network, together)[1], gradients) > 1e-2
 
 
@@ -120,14 +115,7 @@ def test_positions_that_do_not_begin_anew_would_be_noticed(family: Path) -> None
     _, gradients = _one_by_one(network, examples)
     batch = flatten(examples)
     # Rotary attention knows only distances, so the rows are shifted unevenly to be seen.
-    wrong = FlatBatch(
-        batch.tokens,
-        batch.positions + (batch.positions // 10) * 17,
-        batch.bounds,
-        batch.lengths,
-        batch.predicting,
-        batch.targets,
-    )
+    wrong = replace(batch, positions=batch.positions + (batch.positions // 10) * 17)
     assert _error(_flat(network, wrong)[1], gradients) > 1e-3
 
 
@@ -257,3 +245,21 @@ def test_log_probabilities_of_flat_rows_are_those_of_single_rows(family: Path) -
         batch = flatten(examples)
         found = row_sums(network(flat=batch, wanted="logps")["logps"], batch.rows, len(examples))
     assert found.tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_probe_knows_models_that_keep_rows_apart_from_those_that_do_not(
+    family: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = _network(family)
+    examples = _examples(network.config.vocab_size, (30, 20))
+    assert keeps_rows_apart(network, examples)
+    assert network.training
+
+    def all_in_one_row(module: Any, query: Any, key: Any, value: Any, mask: Any, **more: Any) -> Any:
+        return rows_attention(module, query, key, value, mask, **{**more, "row_lengths": None})
+
+    AttentionInterface.register("mozhu_rows", all_in_one_row)
+    try:
+        assert not keeps_rows_apart(network, examples)
+    finally:
+        AttentionInterface.register("mozhu_rows", rows_attention)

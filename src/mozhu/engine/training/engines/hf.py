@@ -85,7 +85,9 @@ class HfEngine:
         return Trained(kind, artefact, trainer.state.global_step, metrics, pace.facts(device))
 
 
-def _objective(spec: TrainSpec, network: Any, described: ModelFolder, data: TrainingData, emit: Emit) -> Objective:
+def _objective(
+    spec: TrainSpec, network: Any, described: ModelFolder, data: TrainingData, emit: Emit
+) -> Objective:
     """Rows end to end where the model keeps them apart, which is tried; else padded."""
     if spec.packing and spec.train_type not in _WITH_OWN_INPUTS:
         if keeps_rows_apart(network, data.train):

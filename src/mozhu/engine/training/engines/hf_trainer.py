@@ -173,6 +173,10 @@ class EventTrainer(Trainer):
         self.pace.take_figures(told, inputs.items)
         return loss
 
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Two operations forward and four back for each parameter and token."""
+        return 6 * inputs.tokens * sum(item.numel() for item in self.model.parameters())
+
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
         """A logged step becomes an event; the summary at the end does not."""
         if "loss" in logs and "learning_rate" in logs:
