@@ -119,6 +119,7 @@ def _content(ref: str, place: Place) -> dict[str, Any]:
     return {
         "ref": ref,
         "name": place.name,
+        "version": place.registration.reference if place.registration else None,
         "files": [[file.label, sha256_file(file.path)] for file in place.files],
         "shape": place.shape,
         "columns": repr(place.columns),
