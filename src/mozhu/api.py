@@ -14,12 +14,25 @@ from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import find_workspace, workspace_or_here
 from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog import service as catalog
+from mozhu.platform.catalog.datasets import service as data_catalog
+from mozhu.platform.catalog.datasets.registering import check_dataset_name
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
-from mozhu.specs.data import CheckSpec, DataConvertSpec, ParitySpec, PrepareSpec, PreviewSpec
+from mozhu.specs.data import (
+    CheckSpec,
+    DataConvertSpec,
+    FixSpec,
+    ParitySpec,
+    PrepareSpec,
+    PreviewSpec,
+    SampleSpec,
+    StatsSpec,
+)
+from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
+from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Result
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 from mozhu.specs.serve import InferSpec
@@ -71,13 +84,24 @@ def train(*, preset: str | None = None, config: str | None = None, quiet: bool =
 
 def forecast(*, preset: str | None = None, config: str | None = None, **fields: Any) -> Any:
     """The memory, time and steps that :func:`train` would take with the same fields; nothing is written."""
-    spec = with_absolute_paths(_resolved(TrainSpec, preset, config, fields).spec)
+    spec = _resolved(TrainSpec, preset, config, fields).spec
+    spec = with_absolute_paths(with_references(spec, workspace_or_here()))
     return slots.load("mozhu.rooms", "forecast")(spec, describe())
 
 
 def prepare(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
-    """Check, convert and split raw rows; fields are those of :class:`~mozhu.specs.data.PrepareSpec`."""
-    return _engine_verb(PrepareSpec, None, config, fields, quiet)
+    """Check, convert and split raw rows; fields are those of :class:`~mozhu.specs.data.PrepareSpec`.
+
+    With ``register_as`` the snapshot is then a version of that data set.
+    """
+    name = fields.get("register_as")
+    if name is not None:
+        check_dataset_name(str(name))
+    run = _engine_verb(PrepareSpec, None, config, fields, quiet)
+    spec: Any = validated(PrepareSpec, RunFolder(run.folder).request().fields, str(run.folder / SPEC))
+    if name or spec.register_as:
+        datasets_register(spec.output_dir, name=name or spec.register_as)
+    return run
 
 
 def convert_data(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
@@ -89,6 +113,18 @@ def check(dataset: str | Path, **fields: Any) -> Any:
     """Every finding in the rows of ``dataset``, duplicates too; fields are those of CheckSpec."""
     spec = _resolved(CheckSpec, None, None, {"dataset": str(dataset), **fields}).spec
     return slots.load("mozhu.rooms", "check")(with_references(spec, workspace_or_here()))
+
+
+def stats(dataset: str | Path, **fields: Any) -> Any:
+    """Lengths, turns, labels, languages, duplicates and samples of ``dataset``; fields are those of StatsSpec."""
+    spec = _resolved(StatsSpec, None, None, {"dataset": str(dataset), **fields}).spec
+    return slots.load("mozhu.rooms", "stats")(with_references(spec, workspace_or_here()))
+
+
+def fix_preview(dataset: str | Path, **fields: Any) -> Any:
+    """What each fixer would change in ``dataset``, before and after; fields are those of FixSpec."""
+    spec = _resolved(FixSpec, None, None, {"dataset": str(dataset), **fields}).spec
+    return slots.load("mozhu.rooms", "fix")(with_references(spec, workspace_or_here()))
 
 
 def preview(**fields: Any) -> Any:
@@ -149,6 +185,32 @@ def registry_rescan(*, dry_run: bool = False) -> Any:
     return catalog.registry_rescan(workspace_or_here().root, RescanSpec(), keep=not dry_run)
 
 
+def datasets_register(path: str | Path, **fields: Any) -> Any:
+    """A prepared snapshot as a new version; fields are those of DatasetRegisterSpec."""
+    spec = _resolved(DatasetRegisterSpec, None, None, {"path": str(path), **fields}).spec
+    return data_catalog.datasets_register(workspace_or_here().root, with_absolute_paths(spec))
+
+
+def datasets_list(search: str | None = None, *, state: str | None = None) -> list[Any]:
+    """Every registered data set with its newest version (in ``state``), its size and its rows."""
+    spec = _resolved(DatasetListSpec, None, None, {"search": search, "state": state}).spec
+    return list(data_catalog.datasets_list(workspace_or_here().root, spec))
+
+
+def datasets_show(name: str, *, row: str | int | None = None) -> Any:
+    """One data set, its versions, recipe and history; with ``row`` that row and where it came from."""
+    root = workspace_or_here().root
+    if row is not None:
+        return data_catalog.datasets_row(root, name, str(row))
+    return data_catalog.datasets_show(root, DatasetShowSpec(name=name))
+
+
+def datasets_validate(path: str | Path) -> Any:
+    """Whether every byte of a snapshot or a registered version is as it was; ``report.problems`` is all that is not."""
+    spec = with_absolute_paths(DatasetValidateSpec(path=str(path)))
+    return data_catalog.datasets_validate(workspace_or_here().root, spec)
+
+
 def init(root: str | Path = ".") -> LaidOut:
     """Make ``root`` a workspace; what is there already is never changed."""
     return lay_out(Path(root).expanduser().absolute())
@@ -169,9 +231,14 @@ def run(folder: str | Path, *, quiet: bool = False) -> Run:
     return _follow(RunFolder.open(folder), quiet)
 
 
-def sample(output_dir: str | Path = "data/sample") -> Path:
-    """Write the ten built-in rows; returns their file."""
-    path: Path = slots.load("mozhu.rooms", "write_sample")(Path(output_dir))
+def sample(output_dir: str | Path = "data/sample", **fields: Any) -> Path:
+    """Write the ten built-in rows, or what the fields of :class:`~mozhu.specs.data.SampleSpec` ask for.
+
+    Raises:
+        TargetExists: FILE-007, other content is there; it is left as it is.
+    """
+    spec = _resolved(SampleSpec, None, None, {"output_dir": str(output_dir), **fields}).spec
+    path: Path = slots.load("mozhu.rooms", "write_sample")(**spec.model_dump())
     return path
 
 

@@ -18,6 +18,7 @@ from mozhu.kernel.errors import NewerRegistry, RegistryBusy
 from mozhu.platform.catalog.service import CATALOG, Registry
 from mozhu.platform.database import engine
 from mozhu.platform.database.engine import open_database
+from mozhu.platform.database.tables import SCHEMA_VERSION
 
 REGISTER = """
     import sys, time
@@ -172,7 +173,7 @@ def test_two_processes_make_the_database_at_once(tmp_path):
         assert process.returncode == 0, error
     for number in range(10):
         with sqlite3.connect(tmp_path / f"{number}.db") as connection:
-            assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+            assert connection.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
 
 
 def test_commits_are_durable_and_references_are_held(tmp_path):

@@ -9,7 +9,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from mozhu.engine.data.duplicates import Duplicates, edit_distance, letters, signatures, similarity
+from mozhu.engine.data.duplicates import Duplicates, edit_distance, letters, similarity
+from mozhu.engine.data.likely_pairs import signatures
 
 ROWS, PLANTED = 10_000, 500
 SYLLABLES = re.findall("..", "kalomirentuvasopeldrafingohusjemnoquirilbetzanworyitz")

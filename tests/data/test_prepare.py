@@ -64,7 +64,7 @@ def test_the_seeds_command_makes_its_three_files(own_folder: Path, events: Any) 
 
 def test_the_same_request_again_changes_no_byte(own_folder: Path, events: Any, write: Any) -> None:
     rows = [{"instruction": f"问{n}", "output": f"答{n}"} for n in range(20)] + [{"instruction": "问"}]
-    spec = PrepareSpec(input=str(write("raw.json", rows)), output_dir="out")
+    spec = PrepareSpec(input=str(write("raw.json", rows)), output_dir="out", max_rejected_share=0.1)
     run_prepare(spec, own_folder, events)
     before = contents(own_folder / "out")
     run_prepare(spec, own_folder, events)
@@ -78,9 +78,8 @@ def test_rejected_rows_are_in_the_file_and_in_a_finding(own_folder: Path, events
     lines = [json.dumps({"prompt": f"问{n}", "completion": f"答{n}"}) for n in range(9)]
     lines.insert(4, '{"prompt": "问", "completion": ""}')
     lines.insert(6, "{broken")
-    run_prepare(
-        PrepareSpec(input=str(write("raw.jsonl", "\n".join(lines))), output_dir="out"), own_folder, events
-    )
+    path = str(write("raw.jsonl", "\n".join(lines)))
+    run_prepare(PrepareSpec(input=path, output_dir="out", max_rejected_share=0.2), own_folder, events)
     rejected = list(read_jsonl(own_folder / "out/rejected.jsonl"))
     assert [(row["file"], row["line"], row["field"], row["code"]) for row in rejected] == [
         ("raw.jsonl", 5, "completion", "DATA-105"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import start, summary
@@ -14,9 +15,18 @@ from mozhu.workspace.places import fresh_run_folder, with_absolute_paths
 
 Next = Callable[[Spec, Result], Sequence[str]]
 Scores = Callable[[Path, Result], Sequence[str]]
+# What a command does when its run has ended well: a value for JSON, and words.
+Afterwards = Callable[[Call, Spec, Result], tuple[dict[str, Any], str]]
 
 
-def engine_command(name: str, spec: type[Spec], next_commands: Next, scores: Scores | None = None) -> Command:
+def engine_command(
+    name: str,
+    spec: type[Spec],
+    next_commands: Next,
+    scores: Scores | None = None,
+    *,
+    afterwards: Afterwards | None = None,
+) -> Command:
     """A command that runs ``spec``; ``next_commands`` says what to type after it, ``scores`` how metrics are shown."""
 
     def act(call: Call) -> int:
@@ -35,7 +45,8 @@ def engine_command(name: str, spec: type[Spec], next_commands: Next, scores: Sco
             return 0
         shown = scores(run.path, result) if scores else None
         words = summary(run, result, next_commands(asked, result), shown)
-        call.output.data({"run": str(run.path), **result.to_json()}, words)
+        more, said = afterwards(call, asked, result) if afterwards else ({}, "")
+        call.output.data({"run": str(run.path), **result.to_json(), **more}, f"{words}\n{said}".rstrip())
         return 0
 
     return Command(name, act, spec, switches=("dry_run", "quiet", "detach"))

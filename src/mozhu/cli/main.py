@@ -24,6 +24,8 @@ VERBS = {
     "data prepare": "mozhu.cli.data_prepare",
     "data convert": "mozhu.cli.data_convert",
     "data check": "mozhu.cli.data_check",
+    "data fix": "mozhu.cli.data_fix",
+    "data stats": "mozhu.cli.data_stats",
     "data preview": "mozhu.cli.data_preview",
     "data parity": "mozhu.cli.data_parity",
     "forecast": "mozhu.cli.forecast",
@@ -43,6 +45,10 @@ VERBS = {
     "registry show": "mozhu.cli.registry_show",
     "registry validate": "mozhu.cli.registry_validate",
     "registry rescan": "mozhu.cli.registry_rescan",
+    "datasets register": "mozhu.cli.datasets_register",
+    "datasets list": "mozhu.cli.datasets_list",
+    "datasets show": "mozhu.cli.datasets_show",
+    "datasets validate": "mozhu.cli.datasets_validate",
 }
 _GROUPS = sorted({verb.split()[0] for verb in VERBS if " " in verb})
 

@@ -118,6 +118,7 @@ class Demo:
             input=str(self.raw),
             output_dir=str(self._prepared),
             output_name="rows",
+            max_rejected_share=1.0,  # the story tells how many cannot be used
             run_folder=self.folder / "prepare",
             quiet=True,
         )

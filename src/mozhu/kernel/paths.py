@@ -156,6 +156,11 @@ def next_version(last: str | None) -> str:
     return f"{last[: match.start()]}{int(match[0]) + 1}{last[match.end() :]}"
 
 
+def dataset_word(value: str) -> str:
+    """What lies at ``value``, a path or a reference, as one word of a name: without folders and endings."""
+    return _word(value)
+
+
 def _word(value: str) -> str:
     """``value`` as one word of a name: its last path part without endings, blanks as underscores."""
     stem = re.split(r"[/\\]", value.rstrip("/\\"))[-1].split(".")[0]

@@ -71,6 +71,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "build_tokens": "mozhu.engine.training.token_build:build_tokens",
         "forecast": "mozhu.engine.training.forecast:forecast",
         "write_sample": "mozhu.engine.data.sample:write_sample",
+        "sample_files": "mozhu.engine.data.sample:sample_files",
         "parity": "mozhu.engine.scoring.parity:run_parity",
         "preview": "mozhu.engine.scoring.preview:run_preview",
         "stats": "mozhu.engine.scoring.stats:run_stats",

@@ -22,15 +22,28 @@ RowShape = Literal[
     "kto",
     "classification",
 ]
+# The built-in rows of the data set `sample`.
+SAMPLE_ROWS = 10
 
 
 class SampleSpec(Spec):
-    """The ten built-in rows, written to ``output_dir/sample_data.json``."""
+    """Sample rows in ``output_dir``: the ten built-in ones, or generated ones as ``<kind>_<count>.json``.
+
+    ``count`` None is 10 for ``qa``, which are the built-in ones in ``sample_data.json``, and 100 for the others.
+    """
 
     verb: ClassVar[str] = "data.sample"
     path_fields: ClassVar[tuple[str, ...]] = ("output_dir",)
 
     output_dir: str = "data/sample"
+    kind: Literal["qa", "classification", "multi_turn", "preference", "image_captions"] = "qa"
+    count: int | None = Field(default=None, ge=SAMPLE_ROWS, le=100_000)
+    seed: int = Field(default=42, ge=0, lt=2**32)
+
+    @property
+    def rows(self) -> int:
+        """How many rows are asked for."""
+        return self.count or (SAMPLE_ROWS if self.kind == "qa" else 100)
 
 
 class PrepareSpec(Spec):
@@ -169,6 +182,24 @@ class StatsSpec(Spec):
         if self.max_length is not None and self.model is None:
             raise ValueError("data.rule.tokens_need_a_model")
         return self
+
+
+class FixSpec(Spec):
+    """What fixers would change in a data set, before and after; ``fix`` empty is every one that is no choice.
+
+    ``rows``: of how many rows each fixer's change is shown.
+    """
+
+    verb: ClassVar[str] = "data.fix"
+    path_fields: ClassVar[tuple[str, ...]] = ("dataset",)
+
+    dataset: str = Field(min_length=1)
+    fix: Words = ()
+    rows: int = Field(default=10, ge=0)
+    input_format: FileFormat = "auto"
+    format_type: RowShape = "auto"
+    columns: str | None = None
+    text_column: str = Field(default="text", min_length=1)
 
 
 class CheckSpec(Spec):

@@ -10,6 +10,7 @@ from typing import TypeVar
 from mozhu.kernel.paths import Workspace, finetuned_name
 from mozhu.kernel.progress import utc_now
 from mozhu.specs.base import Spec
+from mozhu.specs.records.dataset import dataset_registration
 from mozhu.specs.train import TrainSpec
 
 S = TypeVar("S", bound=Spec)
@@ -46,7 +47,9 @@ def training_folder(spec: TrainSpec, workspace: Workspace) -> Path:
     """The run folder: ``output_dir``, else ``6_output/`` + the run's name or seed 000's naming rule."""
     if spec.output_dir:
         return Path(spec.output_dir)
-    name = spec.run_name or finetuned_name(spec.model, spec.dataset, spec.train_type, utc_now())
+    version = dataset_registration(spec.dataset)
+    task = version.name if version is not None else spec.dataset
+    name = spec.run_name or finetuned_name(spec.model, task, spec.train_type, utc_now())
     return workspace.output / name
 
 

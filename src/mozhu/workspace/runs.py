@@ -22,9 +22,11 @@ from mozhu.kernel.machine import library_version
 from mozhu.kernel.paths import Workspace, workspace_or_here
 from mozhu.kernel.progress import EventLog, EventTail, utc_now
 from mozhu.specs.base import Spec
+from mozhu.specs.records.dataset import SNAPSHOT, dataset_registration
 from mozhu.specs.records.events import Event
 from mozhu.specs.records.result import Result
 from mozhu.specs.records.run import RunInput, RunSpec
+from mozhu.specs.records.snapshot import Snapshot
 
 SPEC, EVENTS, RESULT, LOCK = "spec.json", "events.jsonl", "result.json", ".lock"
 _LIBRARIES = (
@@ -174,13 +176,30 @@ def _request(spec: Spec, origins: dict[str, str], folder: Path, now: datetime) -
 
 
 def _inputs(spec: Spec) -> list[RunInput]:
-    """The data files the run reads, with their hashes; the engine records the base's fingerprint itself."""
-    inputs = []
-    for name in ("dataset", "val_dataset", "input", "test_data"):
+    """The data the run reads, with their hashes; the engine records the base's fingerprint itself.
+
+    A registered data set stands as ``name:version`` with the hash of its content, a snapshot with its own hash,
+    a file with that of its bytes.
+    """
+    found: dict[str, RunInput] = {}
+    for name in ("dataset", "val_dataset", "input", "test_data", "train_data"):
         ref = getattr(spec, name, None)
-        if ref and Path(ref).is_file():
-            inputs.append(RunInput(role="data", ref=str(ref), sha256=sha256_file(ref)))
-    return inputs
+        item = _data_input(str(ref)) if ref else None
+        if item is not None:
+            found.setdefault(item.ref, item)
+    return list(found.values())
+
+
+def _data_input(ref: str) -> RunInput | None:
+    version = dataset_registration(ref)
+    if version is not None:
+        return RunInput(role="data", ref=version.reference, sha256=version.content)
+    if Path(ref).is_file():
+        return RunInput(role="data", ref=ref, sha256=sha256_file(ref))
+    snapshot = Path(ref) / SNAPSHOT
+    if snapshot.is_file():
+        return RunInput(role="data", ref=ref, sha256=Snapshot.read(snapshot).sha256)
+    return None
 
 
 def _differences(spec: type[Spec], old: RunSpec, new: RunSpec) -> list[str]:

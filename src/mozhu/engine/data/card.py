@@ -35,6 +35,8 @@ def card_text(snapshot: Snapshot, rejected: Mapping[tuple[str, str], int]) -> st
         ),
         f"## {_both('card.rejected')}",
         _rejected(rejected),
+        *_left_out(snapshot),
+        *_fixes(snapshot),
         f"## {_both('card.settings')}",
         "\n".join(f"- `{name}`: `{_plain(value)}`" for name, value in snapshot.settings.items()),
         f"## {_both('card.use')}",
@@ -73,6 +75,21 @@ def _rejected(rejected: Mapping[tuple[str, str], int]) -> str:
     counts = Counter(rejected).most_common(10)
     rows = [[code, f"`{field}`" if field else "-", count] for (code, field), count in counts]
     return _table(["card.code", "card.field", "card.rows"], rows) + "\n\n" + _both("card.see_rejected")
+
+
+def _left_out(snapshot: Snapshot) -> list[str]:
+    if not snapshot.left_out:
+        return []
+    rows = [[code, count] for code, count in snapshot.left_out.items()]
+    return [f"## {_both('card.left_out')}", _table(["card.code", "card.rows"], rows)]
+
+
+def _fixes(snapshot: Snapshot) -> list[str]:
+    if not snapshot.fixes:
+        return []
+    rows = [[f"`{name}` {fix.version}", fix.rows, fix.changes] for name, fix in snapshot.fixes.items()]
+    table = _table(["card.fixer", "card.rows", "card.texts"], rows)
+    return [f"## {_both('card.fixes')}", table, _both("card.see_fixed")]
 
 
 def _plain(value: Any) -> str:

@@ -88,6 +88,11 @@ def _sharegpt_turn(turn: dict[str, Any], place: str) -> dict[str, Any]:
     return {"role": role, "content": _checked(content, role, f"{place}.value", code)}
 
 
+def role_of(said: str) -> str | None:
+    """The role that a word of the world names: system, user, assistant or tool."""
+    return _ROLES.get(said.strip().lower())
+
+
 def tools_of(value: dict[str, Any]) -> list[dict[str, Any]]:
     """The row's tools in OpenAI's form; they may come as JSON text, and as bare functions.
 
@@ -117,7 +122,7 @@ def _objects(value: dict[str, Any], name: str) -> list[tuple[str, dict[str, Any]
 
 
 def _role(said: str, place: str) -> str:
-    role = _ROLES.get(said.strip().lower())
+    role = role_of(said)
     if role is None:
         raise RowProblem("DATA-107", place, role=said)
     return role

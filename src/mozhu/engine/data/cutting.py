@@ -195,17 +195,31 @@ class _Conversation:
         return Fitted(found, turns_left_out=left_out, inside=True)
 
     def _shortened(self, messages: Messages, parts: list[Part]) -> list[Part]:
-        """Questions, longest first, then the system message, cut until the answer has its share of the limit."""
+        """Questions, longest first, cut until the answer has its share of the limit.
+
+        All is left as it is where even that would not do and the answer has a quarter of the limit; where it has
+        less, the system message is cut too.
+        """
+        whole = parts
         order = sorted(
             (place for place, told in enumerate(messages) if _can_shorten(told)),
             key=lambda place: (messages[place]["role"] in _SYSTEM, -len(messages[place]["content"])),
         )
         for place in order:
-            target = self._target(parts)
-            if max(part.length for part in parts) <= target:
-                break
-            messages, parts = self._shorten(messages, place, target)
-        return parts
+            if self._reaches(parts, whole):
+                return parts
+            if messages[place]["role"] in _SYSTEM and self._leaves_room(whole):
+                return whole
+            messages, parts = self._shorten(messages, place, self._target(whole))
+        return parts if not self._leaves_room(whole) or self._reaches(parts, whole) else whole
+
+    def _leaves_room(self, parts: Sequence[Part]) -> bool:
+        """Whether a quarter of the limit is left after every prompt."""
+        starts = (part.example.spans[0][0] for part in parts if part.example.spans)
+        return max(starts, default=0) <= self.cutter.limit * 3 // 4
+
+    def _reaches(self, parts: Sequence[Part], whole: Sequence[Part]) -> bool:
+        return max(part.length for part in parts) <= self._target(whole)
 
     def _target(self, parts: Sequence[Part]) -> int:
         """How long the whole may be before its answer is cut: questions may take what answers leave, or half."""

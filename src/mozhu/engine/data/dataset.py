@@ -12,6 +12,7 @@ from typing import Any
 
 from mozhu.engine.data.columns import Columns, Guess, check_columns, guess, parse_columns
 from mozhu.engine.data.encodings import find_encoding
+from mozhu.engine.data.fixers.mend import FixCount, Mended, Mender
 from mozhu.engine.data.folders import DataFile
 from mozhu.engine.data.magic import BY_CONTENT
 from mozhu.engine.data.places import Place, find_place
@@ -19,9 +20,19 @@ from mozhu.engine.data.readers import find_format, read_rows
 from mozhu.engine.data.rows import RawRow, RowProblem, reasons, reject
 from mozhu.engine.data.shapes import EVIDENCE_ROWS, SHAPES, convert
 from mozhu.engine.data.stages import check_stage
-from mozhu.kernel.errors import NoUsableRows, UnknownRowShape
+from mozhu.kernel.errors import (
+    BadJson,
+    DamagedDataFile,
+    MozhuError,
+    NoUsableRows,
+    UnknownFileFormat,
+    UnknownRowShape,
+    shown_value,
+)
 from mozhu.kernel.files import sha256_file, sha256_json
 from mozhu.specs.records.snapshot import RejectedRow
+
+_UNREADABLE = (BadJson, DamagedDataFile, UnknownFileFormat, UnknownRowShape)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,9 @@ class Reading:
     """How rows are read. ``format_type`` is one of :data:`SHAPES` or ``auto``: decided for each file by its rows.
 
     ``input_format`` is the name of a reader or ``auto``: decided by the file's content. ``columns`` is what
-    ``--columns`` says. ``stage`` refuses rows that this stage does not learn from; ``None`` takes all.
+    ``--columns`` says. ``stage`` refuses rows that this stage does not learn from; ``None`` takes all. ``fix`` names
+    the fixers that rows go through. With ``go_on`` a file that cannot be read, or not to its end, is one more
+    rejected row, and the next file is read.
     """
 
     text_column: str = "text"
@@ -97,6 +110,8 @@ class Reading:
     columns: str | None = None
     stage: str | None = None
     seed: int = 42
+    go_on: bool = False
+    fix: tuple[str, ...] = ()
 
 
 Found = tuple[RawRow, dict[str, Any], Any, str]
@@ -105,7 +120,11 @@ Found = tuple[RawRow, dict[str, Any], Any, str]
 class RowStream:
     """The rows of a place, one at a time, as often as wanted; only the first rows of a file are held.
 
-    Each pass gives prepared rows and rejected ones in the files' order; after it ``sources`` says what was read.
+    Each pass gives prepared rows and rejected ones in the files' order; after it ``sources`` says what was read and
+    ``fixes`` what each fixer changed.
+
+    Raises:
+        UnknownFixers: DATA-041. OpposedFixers: DATA-042.
     """
 
     def __init__(self, place: Place, reading: Reading, name: str | None = None) -> None:
@@ -114,6 +133,8 @@ class RowStream:
         self.sources: list[Source] = []
         self.evidence: list[str] = []
         self._told = parse_columns(reading.columns)
+        self._mender = Mender(reading.fix)
+        self.fixes: dict[str, FixCount] = self._mender.counts()
         self._facts: dict[Path, _File] = {}
         self._taken: set[int] | None = None
 
@@ -140,11 +161,18 @@ class RowStream:
         return {number for _, number in largest}
 
     def _pass(self, taken: set[int] | None) -> Iterator[Found | RejectedRow]:
-        self.sources, self.evidence = [], []
+        self.sources, self.evidence, self.fixes = [], [], self._mender.counts()
         number = good = 0
         ids = _Ids()
         for file in self.place.files:
-            facts = self._known(file)
+            try:
+                facts = self._known(file)
+            except _UNREADABLE as error:
+                if not self.reading.go_on:
+                    raise
+                number += 1
+                yield _unreadable(file, error)
+                continue
             counts = [0, 0]
             for row in self._rows(file, facts):
                 number += 1
@@ -152,13 +180,21 @@ class RowStream:
                     counts[1] += 1
                     yield row
                     continue
-                raw, value, content = row
+                raw, value, mended = row
                 good += 1
-                prepared = _prepared(raw, content, f"{self.name}#{number}", facts.sha256, ids)
+                prepared = _prepared(raw, mended, f"{self.name}#{number}", facts.sha256, ids)
+                if self.place.registration is not None:
+                    prepared["row_id"] = self.place.registration.row_id(prepared["row_id"])
                 if taken is None or good - 1 in taken:
                     counts[0] += 1
+                    self._count(mended)
                     yield raw, prepared, value, facts.shape
             self._close(file, facts, counts)
+
+    def _count(self, mended: Mended) -> None:
+        for name, changes in mended.changes.items():
+            self.fixes[name].rows += 1
+            self.fixes[name].changes += changes
 
     def _close(self, file: DataFile, facts: _File, counts: list[int]) -> None:
         found = facts.guess.to_json() if facts.guess else {}
@@ -179,7 +215,8 @@ class RowStream:
         """What the file is, from its first rows."""
         reading, path = self.reading, file.path
         form = find_format(path) if reading.input_format == "auto" else reading.input_format
-        first = [row.value for row in islice(read_rows(path, form), EVIDENCE_ROWS) if isinstance(row, RawRow)]
+        begin = islice(self._read(file, form), EVIDENCE_ROWS)
+        first = [row.value for row in begin if isinstance(row, RawRow)]
         columns = self._told or self.place.columns
         check_columns(reading.columns, self._told, first)
         found = guess(first, reading.text_column, columns)
@@ -196,11 +233,19 @@ class RowStream:
         encoding = "" if form in BY_CONTENT else find_encoding(path)
         return _File(form, encoding, shape, columns, sha256_file(path), found)
 
-    def _rows(
-        self, file: DataFile, facts: _File
-    ) -> Iterator[tuple[RawRow, Any, dict[str, Any]] | RejectedRow]:
+    def _rows(self, file: DataFile, facts: _File) -> Iterator[tuple[RawRow, Any, Mended] | RejectedRow]:
         folders = tuple(dict.fromkeys((file.path.parent, self._root())))
-        for row in read_rows(file.path, facts.form):
+
+        def prepare(value: Any) -> dict[str, Any]:
+            return convert(
+                value,
+                facts.shape,
+                text_column=self.reading.text_column,
+                system=self.reading.system,
+                image_folders=folders,
+            )
+
+        for row in self._read(file, facts.form):
             label = file.label + row.file.removeprefix(file.path.name)
             if isinstance(row, RejectedRow):
                 yield row.model_copy(update={"file": label}) if label != row.file else row
@@ -208,17 +253,19 @@ class RowStream:
             raw = replace(row, file=label) if label != row.file else row
             value = facts.columns.apply(raw.value)
             try:
-                content = convert(
-                    value,
-                    facts.shape,
-                    text_column=self.reading.text_column,
-                    system=self.reading.system,
-                    image_folders=folders,
-                )
+                mended = self._mender.convert(value, prepare)
             except RowProblem as problem:
                 yield reject(raw, facts.columns.blame(problem))
                 continue
-            yield raw, value, content
+            yield raw, value, mended
+
+    def _read(self, file: DataFile, form: str) -> Iterator[RawRow | RejectedRow]:
+        try:
+            yield from read_rows(file.path, form)
+        except _UNREADABLE as error:
+            if not self.reading.go_on:
+                raise
+            yield _unreadable(file, error)
 
     def _root(self) -> Path:
         return self.place.path if self.place.path.is_dir() else self.place.path.parent
@@ -294,6 +341,20 @@ def collect(stream: RowStream) -> LoadedRows:
     return loaded
 
 
+def _unreadable(file: DataFile, error: MozhuError) -> RejectedRow:
+    """``error``, which ends the reading of ``file``, as a rejected row at the place where it ended."""
+    line = error.params.get("line")
+    return RejectedRow(
+        file=file.label,
+        line=line if isinstance(line, int) else 1,
+        field="",
+        code=error.code,
+        params={name: shown_value(value) for name, value in error.params.items()},
+        excerpt="",
+        fix=error.next,
+    )
+
+
 def _no_shape(path: Path, first: list[Any], text_column: str) -> str:
     """Any shape where no row could even be read, for nothing will be usable.
 
@@ -323,12 +384,19 @@ class _Ids:
         return True
 
 
-def _prepared(row: RawRow, content: dict[str, Any], row_id: str, sha256: str, ids: _Ids) -> dict[str, Any]:
-    """The prepared row; a row that was prepared before keeps its id and its first source."""
+def _prepared(row: RawRow, mended: Mended, row_id: str, sha256: str, ids: _Ids) -> dict[str, Any]:
+    """The prepared row; a row that was prepared before keeps its id and its first source.
+
+    ``source`` names every fixer that changed it, those of earlier times first.
+    """
     source: dict[str, Any] = {"file": row.file, "line": row.line, "sha256": sha256}
     if isinstance(row.value, dict) and _is_prepared(row.value) and ids.is_new(row.value["row_id"]):
         row_id, source = row.value["row_id"], row.value["source"]
-    return {"row_id": row_id, **content, "source": source}
+    if mended.changes:
+        earlier = source.get("fixed")
+        fixed = [*(earlier if isinstance(earlier, list) else ()), *mended.changes]
+        source = {**source, "fixed": list(dict.fromkeys(fixed))}
+    return {"row_id": row_id, **mended.content, "source": source}
 
 
 def _is_prepared(value: dict[str, Any]) -> bool:

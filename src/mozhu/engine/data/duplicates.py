@@ -1,7 +1,6 @@
 """Exact and near duplicates among many short texts.
 
-MinHash signatures (Broder 1997) over character n-grams, banded so that likely pairs meet (Leskovec, Rajaraman,
-Ullman, ch. 3); every pair that met is then compared letter by letter (Myers 1999, bit-parallel edit distance).
+Likely pairs (likely_pairs.py) are compared letter by letter (Myers 1999, bit-parallel edit distance).
 """
 
 from __future__ import annotations
@@ -9,28 +8,27 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mozhu.engine.data.likely_pairs import likely_pairs
+from mozhu.engine.data.spool import Spool
+
 SIMILARITY = 0.9
-_ROWS_A_BAND, _BANDS = 3, 32
-_PERMUTATIONS = _ROWS_A_BAND * _BANDS
-_GRAM, _SHORT_GRAM = 5, 3
-_SHORTEST, _SHORT = 8, 64
-_BLOCK_LETTERS = 1 << 17
-_WINDOW = 16
-_SIEVE = 0.25
-_FIRST_ROWS = 24
-_COMPARED = 4
+_SHORTEST = 8
+# Near is less than the same.
+_NEARLY = 0.9999
 # A sign before a number is part of what is said: 5 + 3 is not 5 - 3.
 _NO_LETTERS = re.compile(r"(?:(?![-+*/=<>×÷%^]\s*\d)[\W_])+")
-_NUMBERS = re.compile(r"[-+*/=<>×÷%^]|\d+")
-_SHIFT = np.uint64(32)
+# Numbers, and words that turn a sentence into its opposite (their blanks and apostrophes are gone by then).
+_NUMBERS = re.compile(
+    r"[-+*/=<>×÷%^]|\d+|[不没沒无無非未别別勿]|not|never|(?:is|are|was|were|do|does|did|ca|wo|could|would|should)nt"
+)
 
-Numbers = NDArray[np.uint32]
+Likeness = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -46,17 +44,24 @@ class Pair:
         return self.similarity == 1.0
 
 
-@dataclass
 class Duplicates:
-    """Looks for duplicates among texts that are added one by one; keeps their letters only."""
+    """Looks for duplicates among texts that are added one by one.
 
-    similarity: float = SIMILARITY
-    _letters: list[str] = field(default_factory=list)
+    Memory holds about forty bytes a text; the texts' letters and their signatures lie on disk where they are many.
+    """
 
-    def add(self, content: str) -> int:
-        """Take in ``content``; returns its number."""
-        self._letters.append(letters(content))
-        return len(self._letters) - 1
+    def __init__(self, similarity: float = SIMILARITY) -> None:
+        self.similarity = similarity
+        self._letters = Spool()
+        self._lengths, self._same, self._said = array("Q"), array("q"), array("q")
+
+    def add(self, content: str, apart: Hashable = "") -> int:
+        """Take in ``content``; returns its number. Texts with another ``apart`` are never its duplicates."""
+        plain = letters(content)
+        self._lengths.append(len(plain))
+        self._same.append(hash((plain, apart)))
+        self._said.append(hash((tuple(_NUMBERS.findall(plain)), apart)))
+        return self._letters.add(plain)
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -64,27 +69,36 @@ class Duplicates:
     def pairs(self) -> Iterator[Pair]:
         """For every text that has one before it of at least the similarity: the most similar one.
 
-        Exact ones name the first of their kind. Texts whose numbers differ are different: "3 + 4" is not "3 + 5".
-        Texts of fewer than eight letters are compared exactly.
+        Exact ones name the first of their kind. Texts whose numbers or negations differ are different: "3 + 4" is not
+        "3 + 5", "I can" is not "I cannot".
+        Texts of fewer than eight letters are compared exactly, and those without any not at all.
         """
-        first_of: dict[str, int] = {}
-        unique = array("q")
-        best: dict[int, Pair] = {}
-        for number, content in enumerate(self._letters):
-            first = first_of.setdefault(content, number)
-            if first == number:
-                unique.append(number)
-            elif content:
-                best[number] = Pair(first, number, 1.0)
-        kept = [self._letters[number] for number in unique]
-        for left, right in _likely_pairs(kept):
-            likeness = similarity(kept[left], kept[right], self.similarity)
-            if likeness >= self.similarity:
-                known = best.get(unique[right])
-                if known is None or known.similarity < likeness:
-                    best[unique[right]] = Pair(unique[left], unique[right], min(likeness, 0.9999))
-        for number in sorted(best):
-            yield best[number]
+        if not len(self):
+            return
+        lengths = np.frombuffer(self._lengths, dtype=np.uint64).astype(np.int64)
+        firsts, likeness = _exact(np.frombuffer(self._same, dtype=np.int64), lengths)
+        kept = np.nonzero((firsts < 0) & (lengths >= _SHORTEST))[0]
+        said = np.frombuffer(self._said, dtype=np.int64)
+        left, before = -1, ""
+        for first, second in likely_pairs(self._letters, lengths, said, kept):
+            if first != left:
+                left, before = first, self._letters[first]
+            found = min(similarity(before, self._letters[second], self.similarity), _NEARLY)
+            if found >= self.similarity and found > likeness[second]:
+                firsts[second], likeness[second] = first, found
+        for number in np.nonzero(firsts >= 0)[0].tolist():
+            yield Pair(int(firsts[number]), number, float(likeness[number]))
+
+
+def _exact(same: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], Likeness]:
+    """For every text the first that is the same, -1 without one; and 1.0 where there is one."""
+    order = np.argsort(same, kind="stable")
+    ordered = same[order]
+    begins = order[np.searchsorted(ordered, ordered)]
+    firsts = np.full(len(same), -1, dtype=np.int64)
+    firsts[order] = begins
+    firsts[(firsts == np.arange(len(same))) | (lengths == 0)] = -1
+    return firsts, (firsts >= 0).astype(np.float64)
 
 
 def letters(content: str) -> str:
@@ -94,7 +108,10 @@ def letters(content: str) -> str:
 
 
 def similarity(first: str, second: str, least: float = 0.0) -> float:
-    """1 minus the edit distance over the longer length; 0 where numbers differ or ``least`` cannot be reached."""
+    """1 minus the edit distance over the longer length.
+
+    0 where numbers or negations differ, or where ``least`` cannot be reached.
+    """
     longer = max(len(first), len(second))
     if not longer or abs(len(first) - len(second)) > (1 - least) * longer:
         return 1.0 if first == second else 0.0
@@ -130,117 +147,3 @@ def edit_distance(first: str, second: str) -> int:
         rise, fall = (rise << 1 | 1) & full, (fall << 1) & full
         plus, minus = (fall | ~(vertical | rise)) & full, rise & vertical
     return distance
-
-
-def _likely_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Numbers of texts that share many n-grams, the smaller first, in order; each pair once."""
-    said = np.array([hash(tuple(_NUMBERS.findall(text))) for text in texts], dtype=np.int64)
-    long = np.array([i for i, text in enumerate(texts) if len(text) > _SHORTEST], dtype=np.int64)
-    short = np.array([i for i, text in enumerate(texts) if _SHORTEST <= len(text) <= _SHORT], dtype=np.int64)
-    found = [_meet(texts, said, long, _GRAM), _meet(texts, said, short, _SHORT_GRAM)]
-    for key in np.unique(np.concatenate(found)).tolist():
-        yield divmod(key, len(texts))
-
-
-def _meet(
-    texts: Sequence[str], said: NDArray[np.int64], chosen: NDArray[np.int64], gram: int
-) -> NDArray[np.int64]:
-    """The pairs of ``chosen`` texts that share a band of their signatures, as ``first * count + second``.
-
-    ``said`` is a hash of each text's numbers: those of a pair must be equal.
-    """
-    count = len(texts)
-    if len(chosen) < 2:
-        return np.empty(0, dtype=np.int64)
-    signed = signatures([texts[i] for i in chosen], gram)
-    keys: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-    for band in range(_BANDS):
-        part = signed[band * _ROWS_A_BAND : (band + 1) * _ROWS_A_BAND].astype(np.uint64)
-        mixed = part[0]
-        for row in part[1:]:
-            mixed = (mixed * np.uint64(0x9E3779B97F4A7C15)) ^ (row + (mixed >> np.uint64(29)))
-        order = np.argsort(mixed, kind="stable")
-        ordered = mixed[order]
-        fresh = []
-        for step in range(1, _WINDOW + 1):
-            same = np.nonzero(ordered[step:] == ordered[:-step])[0]
-            if not len(same):
-                break
-            left, right = order[same], order[same + step]
-            equal = said[chosen[left]] == said[chosen[right]]
-            left, right = _alike(signed, left[equal], right[equal])
-            fresh.append(chosen[left] * count + chosen[right])
-        keys = np.unique(np.concatenate([keys, *fresh]))
-    return _closest(signed, chosen, keys, count)
-
-
-def _closest(
-    signed: Numbers, chosen: NDArray[np.int64], keys: NDArray[np.int64], count: int
-) -> NDArray[np.int64]:
-    """The few pairs of each second text whose signatures agree most: rows of one template meet by the thousand."""
-    left, right = np.divmod(keys, count)
-    close = np.zeros(len(keys), dtype=np.int64)
-    first, second = np.searchsorted(chosen, left), np.searchsorted(chosen, right)
-    for row in signed:
-        close += row[first] == row[second]
-    order = np.lexsort((-close, right))
-    ordered = right[order]
-    begins = np.searchsorted(ordered, ordered)
-    return keys[order[np.arange(len(order)) - begins < _COMPARED]]
-
-
-def _alike(
-    signed: Numbers, left: NDArray[np.int64], right: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pairs whose signatures agree often enough, first in a few rows, then in all."""
-    for rows, least in ((signed[:_FIRST_ROWS], _SIEVE / 2), (signed, _SIEVE)):
-        close = np.zeros(len(left), dtype=np.uint8)
-        for row in rows:
-            close += row[left] == row[right]
-        good = close >= least * len(rows)
-        left, right = left[good], right[good]
-    return left, right
-
-
-def signatures(texts: Sequence[str], gram: int) -> Numbers:
-    """The smallest hash of each text's n-grams under every permutation, shape (permutations, texts), uint32.
-
-    Every text has at least ``gram`` characters.
-    """
-    factors = np.random.default_rng(20).integers(1, 2**63, size=_PERMUTATIONS, dtype=np.uint64) | np.uint64(1)
-    offsets = np.random.default_rng(21).integers(0, 2**63, size=_PERMUTATIONS, dtype=np.uint64)
-    signed = np.empty((_PERMUTATIONS, len(texts)), dtype=np.uint32)
-    start = 0
-    while start < len(texts):
-        end, size = start, 0
-        while end < len(texts) and (end == start or size + len(texts[end]) <= _BLOCK_LETTERS):
-            size += len(texts[end])
-            end += 1
-        hashes, starts = _grams(texts[start:end], gram)
-        for place in range(_PERMUTATIONS):
-            mixed = hashes * factors[place]
-            mixed += offsets[place]
-            signed[place, start:end] = np.minimum.reduceat(mixed, starts) >> _SHIFT
-        start = end
-    return signed
-
-
-def _grams(texts: Sequence[str], gram: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The hashes of all n-grams of ``texts`` end to end, and where each text's begin."""
-    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(
-        np.uint64
-    )
-    lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    ends = np.cumsum(lengths)
-    inside = np.ones(len(points), dtype=bool)
-    for back in range(1, gram):
-        inside[ends - back] = False
-    size = len(points) - gram + 1
-    rolled = np.zeros(size, dtype=np.uint64)
-    for step in range(gram):
-        rolled = rolled * np.uint64(0x100000001B3) + points[step : step + size]
-    rolled ^= rolled >> np.uint64(31)
-    rolled *= np.uint64(0xBF58476D1CE4E5B9)
-    rolled ^= rolled >> np.uint64(29)
-    counts = lengths - (gram - 1)
-    return rolled[inside[:size]], np.cumsum(counts) - counts

@@ -25,6 +25,7 @@ from mozhu.engine.weights.hub_cache import is_hub_id
 from mozhu.kernel.errors import ChangedSnapshot, MissingFile, OfflineHub, UnknownDataset, UnknownSubset
 from mozhu.kernel.files import sha256_file
 from mozhu.kernel.paths import looks_like_path, workspace_or_here
+from mozhu.specs.records.dataset import DatasetRegistration, dataset_registration
 from mozhu.specs.records.snapshot import Snapshot
 from mozhu.specs.settings import ModelSettings, model_settings
 
@@ -38,7 +39,8 @@ class Place:
     """Files of rows, the name under which they are known, and the snapshot they are a part of, if any.
 
     ``path`` is what was named: the file, or the folder of ``files``. ``shape`` and ``columns`` are those of an
-    entry of LLaMA-Factory's. ``rows``: so many are taken. ``left_out``: files of other parts.
+    entry of LLaMA-Factory's. ``rows``: so many are taken. ``left_out``: files of other parts. ``registration``:
+    the version of a registered data set that the files are a part of; its rows bear that name.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Place:
     columns: Columns = field(default_factory=Columns)
     rows: int | None = None
     left_out: tuple[str, ...] = ()
+    registration: DatasetRegistration | None = None
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -86,8 +89,10 @@ def find_place(ref: str, part: str = "train") -> Place:
 
 
 def known_names() -> list[str]:
-    """Every data set that works here without a path: ``sample``, configured ones, those under ``data/``."""
-    names = {SAMPLE, *model_settings().datasets}
+    """Every data set that works here without a path: ``sample``, configured and registered ones, those under
+    ``data/``.
+    """
+    names = {SAMPLE, *model_settings().datasets, *_registered_names()}
     for folder in _data_folders():
         for path in folder.iterdir() if folder.is_dir() else ():
             if is_info_file(path):
@@ -153,7 +158,7 @@ def _place_at(path: Path, subset: str | None, part: str) -> Place | None:
             return _entry_place(path, subset, part)
         if subset:
             raise UnknownSubset(name=str(path), subset=subset, known=["-"], example=str(path))
-        return Place(plain_name(path).stem, path)
+        return Place(plain_name(path).stem, path, registration=dataset_registration(path))
     if not path.is_dir():
         return None
     if (path / SNAPSHOT).is_file():
@@ -236,7 +241,12 @@ def _part_of_snapshot(folder: Path, part: str) -> Place:
         raise MissingFile(path=str(path))
     if sha256_file(path) != snapshot.parts[part].sha256:
         raise ChangedSnapshot(path=str(path), record=str(folder / SNAPSHOT))
-    return Place(snapshot.name, path, snapshot)
+    return Place(snapshot.name, path, snapshot, registration=dataset_registration(folder))
+
+
+def _registered_names() -> list[str]:
+    room = workspace_or_here().models / "datasets"
+    return [path.name for path in room.iterdir() if path.is_dir()] if room.is_dir() else []
 
 
 def _data_folders() -> list[Path]:

@@ -16,6 +16,7 @@ from mozhu.kernel.paths import parse_finetuned_name
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
 from mozhu.specs.records.certificate import Certificate
+from mozhu.specs.records.dataset import dataset_title
 from mozhu.specs.records.manifest import make_manifest
 from mozhu.specs.records.result import Artefact
 from mozhu.specs.records.sidecars import ModelInfo, write_sidecars
@@ -65,7 +66,8 @@ def _certify(found: FoundModel, place: Path, kind: str, emit: Emit) -> Certifica
 
 def _model_info(spec: TrainSpec, trained: Trained, folder: Path, checksum: str) -> ModelInfo:
     parsed = parse_finetuned_name(folder.name)
-    task = parsed["task"] if parsed else Path(spec.dataset).stem
+    dataset = dataset_title(spec.dataset)
+    task = parsed["task"] if parsed else Path(dataset).stem.partition(":")[0]
     return ModelInfo(
         model_name=folder.name,
         base_model=spec.model,
@@ -73,15 +75,13 @@ def _model_info(spec: TrainSpec, trained: Trained, folder: Path, checksum: str) 
         task=task,
         version="v1",
         created_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        training_dataset=spec.dataset,
+        training_dataset=dataset,
         training_steps=trained.steps,
         performance={name: round(value, 6) for name, value in trained.metrics.items()},
         file_size=human_size(folder_bytes(trained.folder)),
         checksum=checksum,
         tags=[spec.train_type, spec.engine],
-        description=text(
-            "train.description", base=spec.model, train_type=spec.train_type, dataset=spec.dataset
-        ),
+        description=text("train.description", base=spec.model, train_type=spec.train_type, dataset=dataset),
     )
 
 
@@ -96,7 +96,7 @@ def _readme(spec: TrainSpec, trained: Trained, info: ModelInfo) -> str:
         key,
         name=info.model_name,
         base=spec.model,
-        dataset=spec.dataset,
+        dataset=info.training_dataset,
         steps=trained.steps,
         metrics=", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items()),
     )

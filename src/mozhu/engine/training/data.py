@@ -14,11 +14,11 @@ from typing import Any
 from mozhu.engine.data.token_cache import DamagedEntry, Entry, TokenCache, finish_entry, token_cache
 from mozhu.engine.data.token_store import TokenStore
 from mozhu.engine.training.engine import TrainingData
+from mozhu.engine.training.lost_rows import check_lost
 from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VALIDATION, TokenRequest
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.kernel import slots
-from mozhu.kernel.errors import TooManyLostRows
 from mozhu.kernel.files import make_folder, replacing, writing
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
@@ -54,37 +54,6 @@ def training_data(
     check_lost(spec, entry.facts["refs"])
     parts = [TokenStore(entry.path, entry.path / name) for name in (TRAIN, VALIDATION)]
     return TrainingData(parts[0], parts[1], keep=private)
-
-
-def check_lost(spec: TrainSpec, numbers: list[dict[str, Any]]) -> None:
-    """No data set loses more rows than ``spec`` allows.
-
-    Args:
-        numbers: ``ref``, ``rows``, ``rejected``, ``dropped`` and ``reasons`` of each data set.
-
-    Raises:
-        TooManyLostRows: TRAIN-008 of the first that does.
-    """
-    for each in numbers:
-        params = lost_params(spec, each)
-        if params:
-            raise TooManyLostRows(**params)
-
-
-def lost_params(spec: TrainSpec, numbers: dict[str, Any]) -> dict[str, Any] | None:
-    """The parameters of TRAIN-008 when a data set loses too many rows, else ``None``."""
-    total, lost = numbers["rows"] + numbers["rejected"], numbers["rejected"] + numbers["dropped"]
-    if not lost or lost / total <= spec.max_rejected_share:
-        return None
-    return {
-        "path": numbers["ref"],
-        "count": lost,
-        "total": total,
-        "share": f"{lost / total:.2%}",
-        "limit": f"{spec.max_rejected_share:.2%}",
-        "enough": _rounded_up(lost / total),
-        "reasons": numbers["reasons"],
-    }
 
 
 def _cached(request: TokenRequest, cache: TokenCache, emit: Emit) -> Entry:
@@ -132,8 +101,3 @@ def _remove_private(folder: Path) -> None:
     """Tokens that an earlier start of this run kept for itself and could not clear away."""
     for path in folder.glob(f"{_PRIVATE}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _rounded_up(share: float) -> str:
-    """The smallest limit of three decimals that allows ``share``."""
-    return f"{min(1.0, (int(share * 1000) + 1) / 1000):g}"

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.data.dataset import load_rows
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
 from mozhu.engine.training.preflight import used_quantisation
+from mozhu.engine.training.row_facts import RowFacts, kept_facts, row_facts
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import MozhuError
@@ -25,7 +25,6 @@ from mozhu.specs.train import TrainSpec
 
 _GIB = 1 << 30
 _LIBRARIES_BYTES = int(0.6 * _GIB)  # torch, transformers and their buffers
-_TURN_TOKENS = 8  # what a chat template adds around a turn
 # Floating-point operations a second and core (or GPU), before this machine has been measured.
 _CPU_CORE_FLOPS = 2.0e10
 _GPU_FLOPS = 5.0e13
@@ -67,17 +66,19 @@ def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
         What the model or the data raise when they cannot be read.
     """
     model = ModelFolder.open(find_model(spec.model).base)
-    rows = load_rows(spec.dataset, text_column=spec.text_column, system=spec.system).rows
-    validation = _validation_rows(spec, len(rows))
-    trained = len(rows) if spec.val_dataset else len(rows) - validation
-    lengths = _token_counts(rows, max_length(spec, model))
-    per_epoch = int(sum(lengths) * trained / max(1, len(rows)))
+    facts = kept_facts(spec, model) or list(row_facts(spec))
+    data, limit = facts[0], max_length(spec, model)
+    validation = _validation_rows(spec, facts)
+    trained = data.rows if spec.val_dataset else data.rows - validation
+    if data.exact:  # rows that give no example, or several
+        trained = max(1, round(trained * data.lengths.total() / data.rows))
+    per_epoch = int(data.total_tokens(limit) * trained / max(1, data.lengths.total()))
     batch = spec.batch_size * spec.gradient_accumulation_steps
     steps_an_epoch = max(1, math.ceil(trained / batch))
     steps = spec.max_steps or math.ceil(steps_an_epoch * spec.num_train_epochs)
     trainable = _trainable(spec, model)
     gpu = machine.gpus[0] if machine.gpus and spec.device in {"auto", "cuda"} else None
-    memory = _memory_terms(spec, model, trainable, trained, max(lengths, default=1), gpu is not None)
+    memory = _memory_terms(spec, model, trainable, trained, data.longest(limit), gpu is not None)
     flops, learnt = _speed(model, machine, gpu is not None)
     tokens = per_epoch * steps / steps_an_epoch
     return Forecast(
@@ -89,7 +90,7 @@ def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
         trainable_parameters=trainable,
         parameters=model.parameter_count,
         learning_rate=learning_rate(spec, model),
-        max_length=max_length(spec, model),
+        max_length=limit,
         device=gpu.name if gpu else "cpu",
         memory=memory,
         peak_memory_bytes=sum(memory.values()),
@@ -112,26 +113,13 @@ def learn_speed(model: ModelFolder, spec: TrainSpec, tokens: int, seconds: float
         return
 
 
-def _validation_rows(spec: TrainSpec, rows: int) -> int:
+def _validation_rows(spec: TrainSpec, facts: list[RowFacts]) -> int:
     if spec.val_dataset:
-        return len(load_rows(spec.val_dataset, text_column=spec.text_column).rows)
+        return facts[1].rows
+    rows = facts[0].rows
     if rows < 3 or spec.validation_split == 0:
         return 0
     return max(1, round(rows * spec.validation_split))
-
-
-def _token_counts(rows: list[dict[str, Any]], limit: int) -> list[int]:
-    return [min(limit, _estimate_tokens(row)) for row in rows]
-
-
-def _estimate_tokens(row: dict[str, Any]) -> int:
-    if row.get("messages"):
-        texts = [str(message.get("content") or "") for message in row["messages"]]
-    else:
-        texts = [str(row.get("text") or "")]
-    wide = sum(1 for text in texts for letter in text if ord(letter) > 0x2E7F)
-    narrow = sum(len(text) for text in texts) - wide
-    return math.ceil(wide * 0.8 + narrow / 3.5) + _TURN_TOKENS * len(texts)
 
 
 def _trainable(spec: TrainSpec, model: ModelFolder) -> int:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from mozhu.engine.data.dataset import LoadedRows, load_rows
 from mozhu.engine.training.defaults import max_length, missing_modules, target_modules
+from mozhu.engine.training.lost_rows import lost_params
+from mozhu.engine.training.row_facts import RowFacts, kept_facts, read_facts
+from mozhu.engine.training.token_request import PARTS, refs
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel import slots
-from mozhu.kernel.errors import MozhuError, NoChatTemplate, NotEnoughDisk, NotWritable, WrongDevice
+from mozhu.kernel.errors import (
+    MozhuError,
+    NoChatTemplate,
+    NotEnoughDisk,
+    NotWritable,
+    TooManyLostRows,
+    WrongDevice,
+)
 from mozhu.kernel.files import human_size
 from mozhu.kernel.machine import Machine, library_version
 from mozhu.specs.records.findings import Finding
@@ -29,10 +38,10 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     findings = [*_libraries(spec, machine), *_engine(spec), *_gpu(spec, machine), *_place(folder)]
     model, found = _model(spec)
     findings += found
-    rows, found = _rows(spec)
+    facts, found = _rows(spec, model)
     findings += found
     if model is not None:
-        findings += [*_template(model, rows), *_fits(spec, model, machine, rows)]
+        findings += [*_template(model, facts), *_fits(spec, model, machine)]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.level])
 
@@ -107,35 +116,46 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
     return model, findings
 
 
-def _template(model: ModelFolder, rows: LoadedRows | None) -> list[Finding]:
+def _template(model: ModelFolder, facts: list[RowFacts]) -> list[Finding]:
     """Without a chat template conversations cannot be written as text; plain text needs none."""
     if model.template is not None:
         return []
-    if rows is not None and any("messages" in row for row in rows.rows):
+    if any(each.conversations for each in facts):
         return [_from_error(NoChatTemplate(path=str(model.path)))]
     return [Finding("warning", "TRAIN-025", {"path": str(model.path)})]
 
 
-def _rows(spec: TrainSpec) -> tuple[LoadedRows | None, list[Finding]]:
-    findings = []
-    loaded: LoadedRows | None = None
-    for ref in (spec.dataset, spec.val_dataset):
-        if ref is None:
-            continue
+def _rows(spec: TrainSpec, model: ModelFolder | None) -> tuple[list[RowFacts], list[Finding]]:
+    """What is known of the data, and what stands against it."""
+    facts, findings = _facts(spec, model)
+    for each in facts:
+        if lost := lost_params(spec, each.numbers()):
+            findings.append(Finding("error", TooManyLostRows.code, lost))
+        elif each.rejected:
+            findings.append(Finding("warning", "TRAIN-028", {"ref": each.ref, "rejected": each.rejected}))
+    if facts and facts[0].ref == spec.dataset != "sample" and facts[0].rows < _FEW_ROWS:
+        findings.append(Finding("info", "TRAIN-030", {"rows": facts[0].rows}))
+    return facts, findings
+
+
+def _facts(spec: TrainSpec, model: ModelFolder | None) -> tuple[list[RowFacts], list[Finding]]:
+    try:
+        kept = kept_facts(spec, model) if model is not None else None
+    except MozhuError:
+        kept = None  # told below, for each data set on its own
+    if kept is not None:
+        return kept, []
+    facts: list[RowFacts] = []
+    findings: list[Finding] = []
+    for ref, part in zip(refs(spec), PARTS, strict=False):
         try:
-            rows = load_rows(ref, text_column=spec.text_column, system=spec.system)
+            facts.append(read_facts(spec, ref, part))
         except MozhuError as error:
             findings.append(_from_error(error))
-            continue
-        loaded = loaded or rows
-        if rows.rejected:
-            findings.append(Finding("warning", "TRAIN-028", {"ref": ref, "rejected": len(rows.rejected)}))
-    if loaded and 0 < len(loaded.rows) < _FEW_ROWS and spec.dataset != "sample":
-        findings.append(Finding("info", "TRAIN-030", {"rows": len(loaded.rows)}))
-    return loaded, findings
+    return facts, findings
 
 
-def _fits(spec: TrainSpec, model: ModelFolder, machine: Machine, rows: LoadedRows | None) -> list[Finding]:
+def _fits(spec: TrainSpec, model: ModelFolder, machine: Machine) -> list[Finding]:
     findings = []
     if spec.max_length and model.max_length and spec.max_length > model.max_length:
         findings.append(

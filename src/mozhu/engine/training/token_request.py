@@ -20,6 +20,7 @@ from mozhu.specs.train import TrainSpec
 
 # Raised when the same rows would give other tokens, or an entry holds other things.
 FORMAT = 1
+PARTS = ("train", "validation")
 # What lies beside the store: which examples train and validate, and the rows that were lost or cut.
 TRAIN, VALIDATION = "train.i64", "validation.i64"
 REJECTED, OVER_LENGTH = "rejected.jsonl", "over_length.jsonl"
@@ -54,7 +55,7 @@ class TokenRequest:
         Raises:
             What :func:`~mozhu.engine.data.places.find_place` raises.
         """
-        places = tuple(find_place(ref) for ref in refs(spec))
+        places = tuple(find_place(ref, part) for ref, part in zip(refs(spec), PARTS, strict=False))
         return cls(spec, base, model.template, max_length(spec, model), spec_reading(spec), places)
 
     @property
@@ -118,6 +119,7 @@ def _content(ref: str, place: Place) -> dict[str, Any]:
     return {
         "ref": ref,
         "name": place.name,
+        "version": place.registration.reference if place.registration else None,
         "files": [[file.label, sha256_file(file.path)] for file in place.files],
         "shape": place.shape,
         "columns": repr(place.columns),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 from jinja2 import nodes as jinja_nodes
@@ -61,7 +61,7 @@ class ChatTemplate:
         self.source = source
         self.special_tokens = dict(special_tokens)
         self.place = place
-        self._now = now
+        self.now = now
 
     def render(
         self,
@@ -78,40 +78,59 @@ class ChatTemplate:
             RefusedConversation: MODEL-011, with the template's own words.
         """
         try:
-            text = _compiled(self.source).render(
-                messages=[plain_message(message) for message in messages],
-                tools=_plain(tools) if tools else None,
-                documents=None,
-                add_generation_prompt=add_generation_prompt,
-                strftime_now=lambda form: self._now().strftime(form),
-                **{**self.special_tokens, **more},
-            )
+            told = self.variables(messages, tools, add_generation_prompt=add_generation_prompt)
+            text = _compiled(self.source).render(**{**told, **more})
         except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise RefusedConversation(path=self.place, row=row or "-", reason=str(error)) from error
         return str(text)
 
+    def variables(
+        self,
+        messages: Messages,
+        tools: Tools | None = None,
+        *,
+        add_generation_prompt: bool = False,
+        strftime_now: Callable[[str], str] | None = None,
+    ) -> dict[str, Any]:
+        """What the template is given."""
+        return {
+            "messages": [plain_message(message) for message in messages],
+            "tools": _plain(tools) if tools else None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            "strftime_now": strftime_now or (lambda form: self.now().strftime(form)),
+            **self.special_tokens,
+        }
+
+
+Environment = TypeVar("Environment", bound=ImmutableSandboxedEnvironment)
+
+
+def prepared(kind: type[Environment]) -> Environment:
+    """A sandbox with what transformers gives to chat templates."""
+    environment = kind(trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols])
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = _refuse
+    return environment
+
 
 @lru_cache(maxsize=32)
 def _compiled(source: str) -> Any:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
-    )
-    environment.filters["tojson"] = _tojson
-    environment.globals["raise_exception"] = _refuse
-    return environment.from_string(source)
+    return prepared(ImmutableSandboxedEnvironment).from_string(source)
 
 
 def _refuse(message: str) -> None:
     raise TemplateError(message)
 
 
-def _tojson(
+def to_json(
     value: Any,
     ensure_ascii: bool = False,
     indent: int | None = None,
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
+    """The ``tojson`` of transformers: nothing is escaped for HTML."""
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )

@@ -61,7 +61,7 @@ class Renderer:
             raise NoChatTemplate(path=self.place)
         self.template = ChatTemplate(source, tokenizer.special_tokens_map, place=self.place)
         self._eos = tuple(eos)
-        self._added = set(tokenizer.get_added_vocab().values()) | set(tokenizer.all_special_ids)
+        self.added_ids = frozenset(tokenizer.get_added_vocab().values()) | set(tokenizer.all_special_ids)
 
     @classmethod
     def from_folder(cls, path: str | Path, *, base: Path | None = None) -> Renderer:
@@ -172,7 +172,7 @@ class Renderer:
         messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _SENTINEL}]
         _, found, after = self.text(messages).rpartition(_SENTINEL)
         ids = self.encode(after.lstrip()) if found else []
-        return ids[:1] if ids and ids[0] in self._added else []
+        return ids[:1] if ids and ids[0] in self.added_ids else []
 
     def _span(
         self, messages: Messages, tools: Tools | None, whole: str, turn: int, row: str | None
@@ -210,7 +210,7 @@ class Renderer:
     def _turn_end(self, ids: list[int], start: int, end: int) -> int:
         """One past the token that ends the turn: the last special token, when only blanks follow it."""
         for place in range(end - 1, start - 1, -1):
-            if ids[place] in self._added:
+            if ids[place] in self.added_ids:
                 return place + 1
             if self.tokenizer.decode([ids[place]]).strip():
                 break

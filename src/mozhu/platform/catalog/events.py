@@ -11,14 +11,21 @@ CHECKING = "version.checking"
 DAMAGED = "version.damaged"
 RESCANNED = "registry.rescanned"
 
+# What a line of the history is about.
+OF_MODEL, OF_DATASET = "model", "dataset"
+
 OF_STATE = {"ready": READY, "checking": CHECKING, "failed": DAMAGED}
 
 
 @dataclass(frozen=True)
 class Happening:
-    """``model`` and ``version`` are names; empty where it concerns the whole catalogue."""
+    """``model`` and ``version`` are names; empty where it concerns the whole catalogue.
+
+    ``subject``: whether ``model`` names a model or a data set; the two may bear the same name.
+    """
 
     what: str
     model: str = ""
     version: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    subject: str = OF_MODEL

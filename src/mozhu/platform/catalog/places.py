@@ -19,6 +19,7 @@ from mozhu.platform.catalog.artefacts import CERTIFICATE, Artefact, kind_of
 from mozhu.platform.catalog.gguf import BadGguf, read_gguf
 from mozhu.platform.catalog.problems import fault
 from mozhu.platform.catalog.sidecars import INFO, README
+from mozhu.specs.records.dataset import SNAPSHOT
 from mozhu.specs.records.manifest import Manifest
 from mozhu.specs.records.sidecars import REGISTRATION
 
@@ -89,14 +90,14 @@ def bring_files(artefact: Artefact, manifest: Manifest, target: Path, *, copy: b
         source, place = root / file.path, target / file.path
         make_folder(place.parent)
         if copy or not _link(source, place):
-            found = _copy(source, place)
+            found = copy_file(source, place)
             if found != file.sha256:
                 damage = fault(file.path, "sha256", expected=file.sha256[:19], found=found[:19])
                 raise DamagedArtefact(path=str(artefact.path), count=1, problems=damage.line())
     for name in (CERTIFICATE, README):
         beside = artefact.beside(name)
         if beside is not None and not (target / name).exists():
-            _copy(beside, target / name)
+            copy_file(beside, target / name)
 
 
 def close_folder(folder: Path) -> None:
@@ -119,13 +120,16 @@ def move_in(folder: Path, target: Path) -> None:
 
 
 def version_folders(models: Path) -> Iterator[Path]:
-    """Every folder below ``5_models`` that has a ``model_info.json``, in the order of their paths."""
+    """Every folder below ``5_models`` that has a ``model_info.json``, in the order of their paths.
+
+    Versions of data sets have a record of the same name and are none.
+    """
     if not models.is_dir():
         return
     for path in sorted(models.iterdir()):
         if path.name.startswith(".") or not path.is_dir():
             continue
-        if (path / INFO).is_file() or (path / REGISTRATION).is_file():
+        if (path / INFO).is_file() or ((path / REGISTRATION).is_file() and not (path / SNAPSHOT).is_file()):
             yield path
         if not path.is_symlink():
             yield from version_folders(path)
@@ -141,7 +145,7 @@ def _link(source: Path, place: Path) -> bool:
     return True
 
 
-def _copy(source: Path, place: Path) -> str:
+def copy_file(source: Path, place: Path) -> str:
     """Copy a file to disk and return ``sha256:<hex>`` of what was read."""
     digest = hashlib.sha256()
     with reading(source), open(source, "rb") as file, writing(place), open(place, "wb") as out:

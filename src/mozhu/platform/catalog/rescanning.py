@@ -1,4 +1,4 @@
-"""All rows anew, from the sidecars below ``5_models`` and nothing else."""
+"""All rows anew, of models and of data sets, from the files below ``5_models`` and nothing else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog import rows
+from mozhu.platform.catalog.datasets.rescanning import look, rebuild_rows
+from mozhu.platform.catalog.datasets.rescanning import scan as scan_datasets
 from mozhu.platform.catalog.events import RESCANNED, Happening
 from mozhu.platform.catalog.facts import read_folder
 from mozhu.platform.catalog.places import path_within, version_folders
@@ -44,8 +46,9 @@ def scan(models: Path) -> Scan:
 
 def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -> RescanReport:
     """Rows as the sidecars say; in one step, so a reader sees the old rows or the new ones."""
+    seen = look(models)
     with database.writing(keep=keep) as session:
-        result = scan(models)
+        result, data = scan(models), scan_datasets(models, seen)
         before = {view.reference for view in rows.facts(session)}
         rows.clear(session)
         for facts in sorted(result.found, key=lambda facts: facts.registered):
@@ -57,9 +60,11 @@ def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -
             added=tuple(sorted(after - before)),
             gone=tuple(sorted(before - after)),
             failed=tuple(facts.reference for facts in result.found if facts.state == "failed"),
-            refused=result.refused,
+            refused=(*result.refused, *data.refused),
+            datasets=rebuild_rows(session, data),
         )
         details = {"versions": report.versions, "added": list(report.added), "gone": list(report.gone)}
+        details["datasets"] = report.datasets.to_json()
         rows.add_history(session, [Happening(RESCANNED, details=details)], time)
     return report
 

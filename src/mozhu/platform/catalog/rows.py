@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from mozhu.platform.catalog.events import Happening
+from mozhu.platform.catalog.events import OF_MODEL, Happening
 from mozhu.platform.catalog.views import HistoryView, ModelView, State, VersionFacts, VersionView
 from mozhu.platform.database.tables import LOCAL, History, Model, Tag, Version
 
@@ -96,6 +96,12 @@ def set_state(session: Session, view: VersionView, state: State, *, certified: b
     return _version_view(model, version)
 
 
+def trained_on(session: Session, reference: str, owner: str = LOCAL) -> list[str]:
+    """References of the model versions whose training names the data ``reference``, oldest first."""
+    query = _versions(owner).where(Version.training_dataset == reference).order_by(Version.registered)
+    return [f"{model.name}:{version.label}" for model, version in session.execute(query)]
+
+
 def clear(session: Session) -> None:
     """Take all models and versions out; the history stays."""
     session.execute(delete(Model))
@@ -104,13 +110,21 @@ def clear(session: Session) -> None:
 def add_history(session: Session, happenings: Iterable[Happening], time: str) -> None:
     for item in happenings:
         session.add(
-            History(time=time, what=item.what, model=item.model, version=item.version, details=item.details)
+            History(
+                time=time,
+                what=item.what,
+                subject=item.subject,
+                model=item.model,
+                version=item.version,
+                details=item.details,
+            )
         )
 
 
-def history_of(session: Session, name: str) -> list[HistoryView]:
-    """The last things that happened to a model, newest first."""
-    query = select(History).where(History.model == name).order_by(History.id.desc()).limit(_HISTORY_LINES)
+def history_of(session: Session, name: str, subject: str = OF_MODEL) -> list[HistoryView]:
+    """The last things that happened to a model or a data set, newest first."""
+    query = select(History).where(History.model == name, History.subject == subject)
+    query = query.order_by(History.id.desc()).limit(_HISTORY_LINES)
     return [
         HistoryView(line.time, line.what, line.model, line.version, line.details)
         for line in session.scalars(query)

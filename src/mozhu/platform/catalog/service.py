@@ -34,10 +34,8 @@ from mozhu.platform.catalog.views import (
     ValidationReport,
     VersionView,
 )
-from mozhu.platform.database.engine import Database, open_database
+from mozhu.platform.database.engine import CATALOG, Database, open_database
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
-
-CATALOG = "catalog.db"
 
 
 class Registry:

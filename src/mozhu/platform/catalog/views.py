@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from mozhu.kernel.files import human_size
@@ -165,8 +165,25 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class DatasetRescan:
+    """What a rescan found of data sets; ``added``, ``gone`` and ``failed`` are references."""
+
+    datasets: int = 0
+    versions: int = 0
+    added: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class RescanReport:
-    """``added`` and ``gone`` are references, against the rows that were there before."""
+    """``added`` and ``gone`` are references, against the rows that were there before.
+
+    ``datasets`` is the same of data sets; ``refused`` holds folders of both.
+    """
 
     models: int
     versions: int
@@ -174,6 +191,7 @@ class RescanReport:
     gone: tuple[str, ...]
     failed: tuple[str, ...]
     refused: tuple[Refused, ...]
+    datasets: DatasetRescan = field(default_factory=DatasetRescan)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

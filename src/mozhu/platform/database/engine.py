@@ -28,9 +28,12 @@ from mozhu.kernel.errors import (
 )
 from mozhu.kernel.files import free_bytes, human_size, make_folder
 from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.platform.database.steps import bring_forward
 from mozhu.platform.database.tables import SCHEMA_VERSION, SchemaVersion, Table
 
 BUSY_TIMEOUT_S = 30.0
+# Its place in `5_models`: models and data sets are in one file.
+CATALOG = "catalog.db"
 
 
 class Database:
@@ -77,6 +80,8 @@ class Database:
 
 def open_database(path: Path) -> Database:
     """The database in the file ``path``, with its tables; safe while another process does the same.
+
+    A file of an earlier release is brought forward, and keeps every row.
 
     Raises:
         NewerRegistry: REG-008 when a later release made the file. DamagedRegistry: REG-007.
@@ -142,9 +147,14 @@ def _schema_of(connection: Connection, path: Path) -> int:
 
 
 def _make_tables(connection: Connection, path: Path) -> None:
-    if _schema_of(connection, path) == 0:
-        Table.metadata.create_all(connection)
-        connection.execute(insert(SchemaVersion).values(version=SCHEMA_VERSION, applied=iso_time(utc_now())))
+    """Bring the file to the tables of today; as one transaction, so that a kill leaves the old file."""
+    found = _schema_of(connection, path)
+    if found == SCHEMA_VERSION:
+        return
+    if found:
+        bring_forward(connection, found)
+    Table.metadata.create_all(connection)
+    connection.execute(insert(SchemaVersion).values(version=SCHEMA_VERSION, applied=iso_time(utc_now())))
 
 
 # SQLite's primary result codes; Python 3.10 does not tell them, so the words are looked at too.

@@ -11,7 +11,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, S
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # Raise by one with every change of the tables, together with the step that brings an older file up to it.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOCAL = "local"
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
@@ -30,7 +30,7 @@ class Table(DeclarativeBase):
 
 
 class SchemaVersion(Table):
-    """One row: which tables this file has, and since when."""
+    """Which tables this file has, and since when: one row for each step that brought it so far."""
 
     __tablename__ = "schema_version"
 
@@ -112,14 +112,93 @@ class Tag(Table):
     __table_args__ = (Index("ix_tags_version_id", "version_id"),)
 
 
+class Dataset(Table):
+    """A named data set. ``updated`` is when its newest version came."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(200), default=LOCAL)
+    team: Mapped[str] = mapped_column(String(200), default=LOCAL)
+    name: Mapped[str] = mapped_column(String(200))
+    created: Mapped[str]
+    updated: Mapped[str]
+    version_count: Mapped[int] = mapped_column(default=0)
+
+    versions: Mapped[list[DatasetVersion]] = relationship(
+        back_populates="dataset",
+        order_by="DatasetVersion.seq",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+
+    __table_args__ = (UniqueConstraint("owner", "name"), Index("ix_datasets_updated_id", "updated", "id"))
+
+
+class DatasetVersion(Table):
+    """A registered snapshot. ``path`` is relative to ``5_models`` (POSIX), ``content`` the hash of what it says.
+
+    ``seq`` counts the versions of a data set from 1 in the order of their registration.
+    """
+
+    __tablename__ = "dataset_versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    seq: Mapped[int]
+    label: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(20))
+    description: Mapped[str]
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    row_count: Mapped[int]
+    rejected_count: Mapped[int]
+    parts: Mapped[dict[str, Any]]
+    content: Mapped[str] = mapped_column(String(80))
+    created: Mapped[str]
+    registered: Mapped[str]
+
+    dataset: Mapped[Dataset] = relationship(back_populates="versions")
+    tags: Mapped[list[DatasetTag]] = relationship(
+        order_by="DatasetTag.position", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "seq"),
+        UniqueConstraint("dataset_id", "label"),
+        Index("ix_dataset_versions_content", "content"),
+        Index("ix_dataset_versions_path", "path"),
+        Index("ix_dataset_versions_state", "state"),
+        Index("ix_dataset_versions_registered_id", "registered", "id"),
+    )
+
+
+class DatasetTag(Table):
+    """One word on one version of a data set."""
+
+    __tablename__ = "dataset_tags"
+
+    tag: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version_id: Mapped[int] = mapped_column(
+        ForeignKey("dataset_versions.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int]
+
+    __table_args__ = (Index("ix_dataset_tags_version_id", "version_id"),)
+
+
 class History(Table):
-    """What happened, append-only. Names, not ids: a line outlives the rows that it tells of."""
+    """What happened, append-only. Names, not ids: a line outlives the rows that it tells of.
+
+    ``subject``: ``model`` holds the name of a ``model`` or of a ``dataset``.
+    """
 
     __tablename__ = "history"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     time: Mapped[str]
     what: Mapped[str] = mapped_column(String(60))
+    subject: Mapped[str] = mapped_column(String(20), default="model", server_default="model")
     model: Mapped[str] = mapped_column(String(200), default="")
     version: Mapped[str] = mapped_column(String(200), default="")
     details: Mapped[dict[str, Any]]

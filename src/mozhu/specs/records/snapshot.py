@@ -54,11 +54,23 @@ class SnapshotPart(BaseModel):
     sha256: str = Field(pattern=SHA256)
 
 
+class SnapshotFix(BaseModel):
+    """What one fixer changed: rows, and texts in them; ``version`` is the fixer's own."""
+
+    rows: int = Field(ge=0)
+    changes: int = Field(ge=0)
+    version: int = Field(ge=1)
+
+
 class Snapshot(Record):
+    """``left_out`` counts copies and rows of benchmarks by their codes; they are no rejected rows."""
+
     name: str
     created: str
     parts: dict[str, SnapshotPart]
     sources: list[dict[str, Any]] = []
     rejected: int = 0
+    left_out: dict[str, int] = {}
+    fixes: dict[str, SnapshotFix] = {}
     settings: dict[str, Any] = {}
     sha256: str = Field(pattern=SHA256)

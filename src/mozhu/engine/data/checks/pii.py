@@ -23,6 +23,7 @@ _OF_A_THING = re.compile(
     re.IGNORECASE,
 )
 _SUM = re.compile(r"\s*[×*÷/^=＝%+]")
+_RESULT = re.compile(r"\d\s*[=＝≈]\s*$")
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,12}(?![\w])", re.ASCII
 )
@@ -30,6 +31,8 @@ _EMAIL = re.compile(
 _NOBODYS = re.compile(
     r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net|cn)|[\w-]+\.(?:example|test|invalid))$", re.I
 )
+# Test tables write a@b.co; git@ is no person.
+_SHORTEST = re.compile(r"[^@]@|[^@]+@[^.]\.|git@")
 _SECRET = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"sk-(?:proj-|ant-|or-)?[A-Za-z0-9_-]{20,}|(?:AKIA|ASIA)[0-9A-Z]{16}|LTAI[A-Za-z0-9]{12,24}"
@@ -56,6 +59,7 @@ _SECRET_ADDRESS = re.compile(
 _MADE_UP = re.compile(
     r"x{4,}|\*{3,}|\.{3}|your|example|password|secret|token|1234567|<|\{|%7b", re.IGNORECASE
 )
+_BLANKED = re.compile(r"x{4,}|your|here|(.)\1{7,}", re.IGNORECASE)
 # Visa, Mastercard, UnionPay, Discover, JCB, American Express; and the old numbers of two Chinese banks.
 _ISSUERS = re.compile(
     r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|62\d{14,17}"
@@ -110,12 +114,14 @@ def _places(content: str) -> Iterator[tuple[int, int, Hit]]:
         yield from _numbers_in(match)
     if "@" in content:
         for match in _EMAIL.finditer(content):
-            if not _NOBODYS.search(match.group()):
+            if not _NOBODYS.search(match.group()) and not _SHORTEST.match(match.group()):
                 name, _, host = match.group().partition("@")
                 shown = f"{name[:2]}***@{host}"
                 yield *match.span(), Hit("DATA-314", "warning", shown, {"found": shown})
     if any(sign in content for sign in _SIGNS):
         for match in _SECRET.finditer(content):
+            if _BLANKED.search(match.group()):
+                continue
             yield *match.span(), _secret(match.group())
     if "://" in content:
         for match in _SECRET_ADDRESS.finditer(content):
@@ -145,7 +151,9 @@ def _is_of_a_thing(match: re.Match[str]) -> bool:
     """Whether a number is an order's, a page's or a term of a sum rather than somebody's."""
     before = match.string[max(0, match.start() - 200) : match.start()]
     word = re.split(r"\s", before)[-1]
-    return bool(_OF_A_THING.search(before[-24:]) or "://" in word or _SUM.match(match.string, match.end()))
+    if _OF_A_THING.search(before[-24:]) or "://" in word:
+        return True
+    return bool(_SUM.match(match.string, match.end()) or _RESULT.search(before))
 
 
 def masked(found: str) -> str:

@@ -1,0 +1,155 @@
+"""Applies fixers to a row on its way from the file to its prepared form, and tells which changed it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mozhu.engine.data.fixers.base import RowFixer, TextFixer
+from mozhu.engine.data.fixers.table import Fixer, chosen
+from mozhu.engine.data.rows import RowProblem
+from mozhu.engine.data.shapes import unfolded
+
+_MOST_MENDS = 32
+_BLANK = {"assistant": "DATA-105", "user": "DATA-106", "text": "DATA-110"}
+
+
+@dataclass
+class FixCount:
+    """How many rows a fixer changed, and how many texts in them (a row that it mended counts as one)."""
+
+    version: int
+    rows: int = 0
+    changes: int = 0
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A row's content, and how many of its texts each fixer changed."""
+
+    content: dict[str, Any]
+    changes: dict[str, int] = field(default_factory=dict)
+
+
+class Mender:
+    """Applies the fixers of these names in the order of the table."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        fixers: Sequence[Fixer] = chosen(names)
+        self.rows = [fixer for fixer in fixers if isinstance(fixer, RowFixer)]
+        self.texts = [fixer for fixer in fixers if isinstance(fixer, TextFixer)]
+
+    def counts(self) -> dict[str, FixCount]:
+        """A count of nothing for every fixer."""
+        fixers: list[Fixer] = [*self.rows, *self.texts]
+        return {fixer.name: FixCount(fixer.version) for fixer in fixers}
+
+    def convert(self, value: Any, convert: Callable[[Any], dict[str, Any]]) -> Mended:
+        """What ``convert`` makes of ``value``, mended before where it cannot be converted and after in its texts.
+
+        Raises:
+            RowProblem: what no fixer mends, and a text of which nothing is left.
+        """
+        changes: dict[str, int] = {}
+        content = self._converted(value, convert, changes)
+        for fixer in self.texts:
+            content, changed = fix_texts(content, fixer)
+            if changed:
+                changes[fixer.name] = changed
+        if changes:
+            check_left(content)
+        return Mended(content, changes)
+
+    def _converted(
+        self, value: Any, convert: Callable[[Any], dict[str, Any]], changes: dict[str, int]
+    ) -> dict[str, Any]:
+        for _ in range(_MOST_MENDS):
+            try:
+                return convert(value)
+            except RowProblem as problem:
+                mended = self._mend(value, problem)
+                if mended is None:
+                    raise
+                name, value = mended
+                changes[name] = changes.get(name, 0) + 1
+        return convert(value)
+
+    def _mend(self, value: Any, problem: RowProblem) -> tuple[str, dict[str, Any]] | None:
+        if not isinstance(value, dict):
+            return None
+        for fixer in self.rows:
+            mended = fixer.mend(unfolded(value), problem)
+            if mended is not None:
+                return fixer.name, mended
+        return None
+
+
+def fix_texts(content: dict[str, Any], fixer: TextFixer) -> tuple[dict[str, Any], int]:
+    """``content`` with ``fixer`` made to each of its texts, and how many changed; what holds JSON stays."""
+    texts = [text for _, text, _ in texts_of(content)]
+    after = {text: fixer.change(text) for text in texts}
+    changed = sum(after[text] != text for text in texts)
+    if not changed or fixer.leaves_alone(texts):
+        return content, 0
+    return _with_texts(content, after), changed
+
+
+def texts_of(content: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(name, text, role) of every text of a row that may be mended; JSON, such as what a tool said, is none."""
+    if isinstance(content.get("text"), str) and "messages" not in content:
+        yield "text", content["text"], "text"
+    for name in ("messages", "chosen", "rejected"):
+        for number, message in enumerate(content.get(name) or ()):
+            for key in ("content", "reasoning_content"):
+                text = message.get(key)
+                if isinstance(text, str) and text and not is_json(text):
+                    yield f"{name}[{number}].{key}", text, str(message["role"])
+
+
+def is_json(content: str) -> bool:
+    """Whether ``content`` is a JSON object or array as a whole."""
+    inside = content.strip()
+    if inside[:1] + inside[-1:] not in {"{}", "[]"}:
+        return False
+    try:
+        json.loads(inside)
+        return True
+    except (ValueError, RecursionError):
+        return False
+
+
+def check_left(content: dict[str, Any]) -> None:
+    """Pass where every text still says something, and the wanted answer is not the unwanted one.
+
+    Raises:
+        RowProblem: DATA-105, DATA-106, DATA-110 or DATA-143.
+    """
+    if "text" in content and "messages" not in content and not content["text"].strip():
+        raise RowProblem("DATA-110", "text")
+    for name in ("messages", "chosen", "rejected"):
+        for number, message in enumerate(content.get(name) or ()):
+            code = _BLANK.get(message["role"])
+            if code and not message["content"].strip() and not message.get("tool_calls"):
+                raise RowProblem(code, f"{name}[{number}].content")
+    if "chosen" in content and content["chosen"] == content["rejected"]:
+        raise RowProblem("DATA-143", "rejected")
+
+
+def _with_texts(content: dict[str, Any], after: dict[str, str]) -> dict[str, Any]:
+    changed = dict(content)
+    if "text" in content and "messages" not in content:
+        changed["text"] = after[content["text"]]
+    for name in ("messages", "chosen", "rejected"):
+        if content.get(name):
+            changed[name] = [_message(message, after) for message in content[name]]
+    return changed
+
+
+def _message(message: dict[str, Any], after: dict[str, str]) -> dict[str, Any]:
+    keys = ("content", "reasoning_content")
+    return {
+        key: after.get(item, item) if key in keys and isinstance(item, str) else item
+        for key, item in message.items()
+    }

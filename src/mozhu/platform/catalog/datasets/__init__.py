@@ -1,0 +1,1 @@
+"""Mozhu: platform catalog datasets."""

@@ -1,0 +1,363 @@
+"""The data sets of a workspace: their rules, and one plain function for each of their verbs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mozhu.kernel.errors import (
+    DatasetFailed,
+    MissingFile,
+    MozhuError,
+    UnknownDatasetVersion,
+    UnknownRow,
+)
+from mozhu.kernel.files import sha256_json
+from mozhu.kernel.paths import Workspace
+from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.platform.catalog import rows as model_rows
+from mozhu.platform.catalog.datasets import rows
+from mozhu.platform.catalog.datasets.folders import read_version
+from mozhu.platform.catalog.datasets.registering import DatasetWishes, check_candidate, register_candidate
+from mozhu.platform.catalog.datasets.snapshots import (
+    find_row,
+    find_snapshot,
+    first_row_id,
+    read_snapshot,
+)
+from mozhu.platform.catalog.datasets.views import (
+    DatasetDetail,
+    DatasetReport,
+    DatasetRow,
+    DatasetVersionView,
+    DatasetView,
+    RegisteredDataset,
+)
+from mozhu.platform.catalog.events import OF_DATASET, OF_STATE, Happening
+from mozhu.platform.catalog.places import path_within
+from mozhu.platform.catalog.problems import Problem, fault
+from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
+from mozhu.platform.catalog.views import State
+from mozhu.platform.database.engine import CATALOG, Database, open_database
+from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
+from mozhu.specs.records.dataset import SNAPSHOT, DatasetRegistration
+from mozhu.specs.records.sidecars import REGISTRATION
+from mozhu.specs.records.snapshot import Snapshot
+
+_ROWS = re.compile(r"#\d+$")
+_SHOWN = 5
+
+
+class Datasets:
+    """The data sets of one workspace, in the catalogue that its models are in.
+
+    Args:
+        root: The workspace; its data sets lie under ``5_models/datasets``.
+        clock: The time, injected in tests.
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.models = Workspace(Path(root).absolute()).models
+        self._clock = clock
+        self._database: Database | None = None
+
+    def __enter__(self) -> Datasets:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def list_datasets(self, search: str | None = None, state: State | None = None) -> list[DatasetView]:
+        """Every data set with its newest version (in ``state``), last changed first."""
+        database = self._existing()
+        if database is None:
+            return []
+        with database.reading() as session:
+            return rows.datasets(session, search, state)
+
+    def register(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        version: str | None = None,
+        tags: tuple[str, ...] = (),
+        description: str | None = None,
+        *,
+        copy: bool = False,
+    ) -> RegisteredDataset:
+        """The snapshot at ``path`` (its folder, its ``snapshot.json``, the run that made it) as a version.
+
+        It is brought under ``5_models/datasets``, its parts as hard links where the file system allows it
+        (``copy``: never), and can no longer be written to. The same content again gives its version.
+
+        Raises:
+            VersionTaken: REG-002. PlaceTaken: REG-010. NotPrepared: REG-012. DamagedSnapshot: REG-015 with
+            every problem. MissingFile: FILE-001. BadName: FILE-008.
+        """
+        wishes = DatasetWishes(name, version, tuple(tags), description)
+        folder = find_snapshot(Path(path).expanduser())
+        candidate = check_candidate(folder, wishes, source=str(path), now=self._clock())
+        return register_candidate(self._opened(), self.models, candidate, copy=copy)
+
+    def show(self, reference: str) -> DatasetDetail:
+        """A data set, its versions and its history; ``chosen`` is the version that ``reference`` names.
+
+        Raises:
+            UnknownDatasetVersion: REG-013 with the nearest names.
+        """
+        wanted = _parsed(reference)
+        database = self._existing()
+        if database is None:
+            raise UnknownDatasetVersion(reference=reference, known=["-"])
+        with database.reading() as session:
+            versions = rows.versions_of(session, wanted.name)
+            if not versions:
+                near = _near(wanted.name, rows.names(session))
+                raise UnknownDatasetVersion(reference=reference, known=near)
+            chosen = _choose(wanted, versions)
+            used_by = model_rows.trained_on(session, chosen.reference)
+            history = model_rows.history_of(session, wanted.name, OF_DATASET)
+        folder = self.folder_of(chosen)
+        files = tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
+        return DatasetDetail(
+            _dataset_of(versions),
+            chosen,
+            tuple(versions),
+            _recipe(folder),
+            files,
+            tuple(used_by),
+            tuple(history),
+        )
+
+    def row(self, reference: str, wanted: str) -> DatasetRow:
+        """The row ``wanted`` of a version: ``118``, or the whole id ``name:v3#118`` as training shows it.
+
+        Raises:
+            UnknownDatasetVersion: REG-013. DatasetFailed: REG-014. UnknownRow: DATA-030.
+        """
+        folder = self.resolve(reference)
+        record = DatasetRegistration.read(folder / REGISTRATION)
+        row_id = wanted if wanted.startswith(f"{record.reference}#") else f"{record.reference}#{wanted}"
+        found = find_row(folder, row_id, ids=record.row_id)
+        if found is None:
+            count = sum(part.rows for part in record.parts.values())
+            first = record.row_id(first_row_id(folder))
+            raise UnknownRow(row=wanted, dataset=record.reference, count=count, first=first)
+        return DatasetRow(row_id, *found)
+
+    def resolve(self, reference: str) -> Path:
+        """The folder of the version that ``reference`` names.
+
+        Raises:
+            UnknownDatasetVersion: REG-013. DatasetFailed: REG-014, found damaged. MissingFile: FILE-001, its
+            folder is gone.
+        """
+        version = self._version(reference)
+        path = self.folder_of(version)
+        if version.state == "failed":
+            raise DatasetFailed(reference=version.reference, path=str(path))
+        if not path.exists():
+            raise MissingFile(path=str(path))
+        return path
+
+    def has_dataset(self, name: str) -> bool:
+        database = self._existing()
+        if database is None:
+            return False
+        with database.reading() as session:
+            return bool(rows.versions_of(session, name))
+
+    def folder_of(self, version: DatasetVersionView) -> Path:
+        return self.models / version.path
+
+    def validate(self, target: str | Path) -> DatasetReport:
+        """Everything that is wrong at ``target``, a folder or a reference; a version there gets its state.
+
+        Raises:
+            MissingFile: FILE-001. NotPrepared: REG-012. UnknownDatasetVersion: REG-013.
+        """
+        folder = self._place(str(target))
+        found = read_snapshot(folder)
+        problems: tuple[Problem, ...] = found.problems
+        file_count = len(found.files)
+        if (folder / REGISTRATION).is_file():
+            try:
+                version = read_version(folder)
+                problems, file_count = version.problems, len(version.registration.files)
+            except MozhuError as error:
+                problems = (fault(REGISTRATION, "unreadable", reason=error.what), *problems)
+        elif path_within(self.models, folder) and self._at(folder) is not None:
+            problems = (fault(REGISTRATION, "missing"), *problems)
+        known = self._follow(folder, problems)
+        return DatasetReport(
+            path=str(folder),
+            reference=known.reference if known else None,
+            state=known.state if known else None,
+            row_count=found.row_count,
+            file_count=file_count,
+            size_bytes=found.size_bytes,
+            content=found.content,
+            problems=problems,
+        )
+
+    def fingerprint(self) -> str:
+        """``sha256:…`` of everything that the rows say; equal after a rescan of an unchanged tree."""
+        database = self._existing()
+        if database is None:
+            return sha256_json([])
+        with database.reading() as session:
+            return sha256_json([view.to_json() for view in rows.facts(session)])
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            self._database = open_database(self.models / CATALOG)
+        return self._database
+
+    def _existing(self) -> Database | None:
+        return self._opened() if self._database or (self.models / CATALOG).is_file() else None
+
+    def _version(self, reference: str) -> DatasetVersionView:
+        wanted = _parsed(reference)
+        database = self._existing()
+        if database is None:
+            raise UnknownDatasetVersion(reference=reference, known=["-"])
+        with database.reading() as session:
+            versions = rows.versions_of(session, wanted.name)
+            if versions:
+                return _choose(wanted, versions)
+            raise UnknownDatasetVersion(reference=reference, known=_near(wanted.name, rows.names(session)))
+
+    def _place(self, target: str) -> Path:
+        """The folder of a snapshot at the path ``target``, else that of a reference, failed ones too."""
+        path = Path(target).expanduser()
+        if path.exists():
+            inside = path_within(self.models, path)
+            return path.absolute() if inside and self._at(path) is not None else find_snapshot(path)
+        if parse_reference(target) is None or self._existing() is None:
+            raise MissingFile(path=target)
+        folder = self.folder_of(self._version(target))
+        if not folder.is_dir():
+            raise MissingFile(path=str(folder))
+        return folder
+
+    def _at(self, folder: Path) -> DatasetVersionView | None:
+        relative, database = path_within(self.models, folder), self._existing()
+        if relative is None or database is None:
+            return None
+        with database.reading() as session:
+            return rows.version_at(session, relative)
+
+    def _follow(self, folder: Path, problems: tuple[Problem, ...]) -> DatasetVersionView | None:
+        """The version that lies in ``folder``, in the state that ``problems`` give it."""
+        version = self._at(folder)
+        state: State = "failed" if problems else "ready"
+        if version is None or version.state == state:
+            return version
+        with self._opened().writing() as session:
+            version = rows.set_state(session, version, state)
+            details = {"errors": [problem.to_json() for problem in problems]}
+            happening = Happening(OF_STATE[state], version.name, version.label, details, OF_DATASET)
+            model_rows.add_history(session, [happening], iso_time(self._clock()))
+        return version
+
+
+def datasets_list(root: Path, spec: DatasetListSpec) -> list[DatasetView]:
+    with Datasets(root) as datasets:
+        return datasets.list_datasets(spec.search, spec.state)
+
+
+def datasets_register(root: Path, spec: DatasetRegisterSpec) -> RegisteredDataset:
+    with Datasets(root) as datasets:
+        return datasets.register(
+            spec.path, spec.name, spec.version, spec.tags, spec.description, copy=spec.copy_files
+        )
+
+
+def datasets_show(root: Path, spec: DatasetShowSpec) -> DatasetDetail:
+    with Datasets(root) as datasets:
+        return datasets.show(spec.name)
+
+
+def datasets_row(root: Path, reference: str, row: str) -> DatasetRow:
+    with Datasets(root) as datasets:
+        return datasets.row(reference, row)
+
+
+def datasets_validate(root: Path, spec: DatasetValidateSpec) -> DatasetReport:
+    with Datasets(root) as datasets:
+        return datasets.validate(spec.path)
+
+
+def find_dataset(root: Path, value: str) -> Path | None:
+    """The folder behind ``value`` when it names a registered data set; ``None`` when it is something else.
+
+    ``#rows`` may follow and stays. What exists as a path is a path; a plain name that is not registered may be
+    one under ``data/`` or a hub's, so it is ``None`` too; an unknown version of a registered one is an error.
+
+    Raises:
+        UnknownDatasetVersion: REG-013. DatasetFailed: REG-014. MissingFile: FILE-001.
+    """
+    rows_asked = _ROWS.search(value)
+    named = value[: rows_asked.start()] if rows_asked else value
+    parsed = parse_reference(named)
+    if parsed is None or Path(value).expanduser().exists() or Path(named).expanduser().exists():
+        return None
+    with Datasets(root) as datasets:
+        if not datasets.has_dataset(parsed.name):
+            return None
+        folder = datasets.resolve(named)
+    return folder.with_name(folder.name + rows_asked[0]) if rows_asked else folder
+
+
+def _parsed(reference: str) -> Reference:
+    parsed = parse_reference(reference)
+    if parsed is None:
+        raise UnknownDatasetVersion(reference=reference, known=["-"])
+    return parsed
+
+
+def _choose(wanted: Reference, versions: list[DatasetVersionView]) -> DatasetVersionView:
+    if wanted.version is None and wanted.alias in (None, LATEST):
+        return versions[0]
+    found = [version for version in versions if version.label == wanted.version]
+    if not found:
+        known = [version.reference for version in versions[:_SHOWN]] + [f"{wanted.name}@{LATEST}"]
+        raise UnknownDatasetVersion(reference=str(wanted), known=known)
+    return found[0]
+
+
+def _dataset_of(versions: list[DatasetVersionView]) -> DatasetView:
+    oldest, newest = versions[-1], versions[0]
+    return DatasetView(
+        name=newest.name,
+        owner=newest.owner,
+        team=newest.team,
+        created=oldest.registered,
+        updated=newest.registered,
+        version_count=len(versions),
+        newest=newest,
+    )
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    try:
+        snapshot = Snapshot.read(folder / SNAPSHOT).to_json()
+    except MozhuError:
+        return {}
+    return {name: value for name, value in snapshot.items() if name not in ("schema", "parts")}
+
+
+def _near(name: str, known: list[str]) -> list[str]:
+    return get_close_matches(name, known, _SHOWN, 0.5) or known[:_SHOWN] or ["-"]
