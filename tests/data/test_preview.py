@@ -26,6 +26,7 @@ from mozhu.engine.scoring.report.preview import preview_page
 from mozhu.engine.weights.template import Renderer
 from mozhu.kernel.texts import LANGUAGES, has_text, page_texts, set_language
 from mozhu.testing import tiny_rows
+from mozhu.testing.tiny_tokenizers import make_tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,29 @@ def test_colour_comes_on_a_terminal_only(tmp_path: Path) -> None:
         said_there += part
     assert process.wait() == 0
     assert b"\x1b[" in said_there and "underlined: trained" in said_there.decode("utf-8")
+
+
+@pytest.mark.parametrize("policy", ["reject", "right", "left", "middle", "split"])
+def test_what_is_shown_as_kept_is_what_training_gets(policy: str) -> None:
+    """For every policy the tokens that are not struck, and which of them are trained, are those of the examples."""
+    renderer = Renderer(make_tiny_tokenizer("bpe"))
+    turns = [("一二三" * 9, "四五六" * 9), ("七八" * 5, "九十" * 40), ("天地", "玄黄" * 5)]
+    messages: list[dict[str, Any]] = [{"role": "system", "content": "你是助手。"}]
+    for question, answer in turns:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    for row in (
+        {"row_id": "d#1", "messages": messages},
+        {"row_id": "d#2", "messages": messages[:5]},
+        {"row_id": "d#3", "text": "天地玄黄，宇宙洪荒。" * 30},
+    ):
+        view = preview_row(row, renderer, renderer.tokenizer, max_length=70, over_length=policy)  # type: ignore[arg-type]
+        rows = [row, {"row_id": "short", "text": "一"}]
+        made = tokenize_rows(rows, renderer, max_length=70, over_length=policy)  # type: ignore[arg-type]
+        wanted = [(item.ids, item.labels) for item in made.examples if item.row_id != "short"]
+        shown = []
+        for example in view.examples:
+            kept = [token for token in example.tokens if not token.cut]
+            labels = [token.id if token.trained else -100 for token in kept]
+            shown += [([token.id for token in kept], labels)] if kept else []
+        assert shown == wanted
+        assert view.examples[0].cut or policy == "split"

@@ -57,7 +57,7 @@ def _facts(detail: DatasetDetail) -> Iterator[str]:
         "used_by": ", ".join(detail.used_by) or text("datasets.show.no_one"),
     }
     yield from (f"  {_word(name)}: {value}" for name, value in facts.items() if value != "")
-    for name in recipe.keys() - _TOLD:
+    for name in [name for name in recipe if name not in _TOLD and recipe[name]]:
         yield f"  {_word(name)}: {_plain(recipe[name])}"
     settings = recipe.get("settings") or {}
     if settings:
@@ -114,7 +114,7 @@ def _word(name: str) -> str:
 
 _KNOWN = frozenset(
     (*_VERSIONS, *_PARTS, *_SOURCES, *_HISTORY, "created", "tags", "description", "card", "used_by")
-    + ("settings", "source", "fixes")
+    + ("settings", "source", "fixes", "left_out")
 )
 
 

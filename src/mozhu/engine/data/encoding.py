@@ -149,7 +149,7 @@ class RowEncoder:
         if draft.text is not None:
             self.fast += 1
             return Encoded(draft.row["row_id"], [_ended(draft.ids[0], self._tokenizer)])
-        if draft.plan is None or None in draft.spans:
+        if draft.plan is None or draft.plan.broken or None in draft.spans:
             return self._slowly(draft.row)
         pairs = zip(draft.ids, draft.spans, strict=True)
         examples = [EncodedExample(array("i", ids), spans or ()) for ids, spans in pairs]

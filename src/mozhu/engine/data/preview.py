@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
+from mozhu.engine.data.cutting import Cutter, Messages, Part, mask_spans
+from mozhu.engine.data.encoding import EncodedExample
 from mozhu.engine.data.preview_roles import Span, role_spans
 from mozhu.engine.data.tokens import TrainOn
 from mozhu.engine.weights.template import Renderer
 from mozhu.kernel.errors import RefusedConversation, TemplateRewritesTurns
+from mozhu.specs.data import OverLength
 
 Stage = Literal["train", "infer"]
 TEMPLATE, TEXT = "template", "text"
@@ -69,7 +73,7 @@ class RowView:
 
 @dataclass
 class Preview:
-    """``policy`` is how long rows are cut: ``right``, at their end; ``none`` where an answer is asked for (a prompt
+    """``policy`` is what becomes of long rows (see ``cutting.py``); ``none`` where an answer is asked for (a prompt
     that is too long is refused, never cut). Rows are not packed: each stands alone.
     """
 
@@ -110,18 +114,24 @@ def preview_row(
     stage: Stage = "train",
     train_on: TrainOn = "all",
     max_length: int = 2048,
+    over_length: OverLength = "right",
 ) -> RowView:
-    """The row as training learns it, or with ``infer`` as its last answer is asked for."""
+    """The row as training learns it, or with ``infer`` as its last answer is asked for.
+
+    Tokens that are not kept are marked as cut, where they stood; the parts of a row that is split stand alone.
+    """
     source, messages = row.get("source") or {}, row.get("messages") or []
     view = RowView(row["row_id"], source, messages, [])
     if row.get("images"):
         return _refused(view, "DATA-123", row=row["row_id"])
     if "messages" not in row:
-        return _with(view, [_text_example(str(row["text"]), tokenizer, stage, max_length)])
+        cutter = Cutter(over_length, max_length, None, bos=tokenizer.bos_token_id)
+        return _with(view, _text_examples(row, tokenizer, stage, cutter))
     if renderer is None:
         return _refused(view, "MODEL-003", path=str(getattr(tokenizer, "name_or_path", "")))
     try:
-        examples, inserted = _conversation(row, renderer, stage, train_on, max_length)
+        cutter = Cutter(over_length, max_length, renderer)
+        examples, inserted = _conversation(row, renderer, stage, train_on, cutter)
     except (RefusedConversation, TemplateRewritesTurns) as error:
         reason = error.params.get("reason") or error.what
         return _refused(view, "DATA-122", row=row["row_id"], reason=reason)
@@ -129,41 +139,106 @@ def preview_row(
 
 
 def _conversation(
-    row: dict[str, Any], renderer: Renderer, stage: Stage, train_on: TrainOn, limit: int
+    row: dict[str, Any], renderer: Renderer, stage: Stage, train_on: TrainOn, cutter: Cutter
 ) -> tuple[list[ExampleView], str | None]:
     messages, tools = row["messages"], row.get("tools")
     turns = [place for place, message in enumerate(messages) if message.get("role") == "assistant"]
     if stage == "infer":
         asked = messages[: turns[-1]] if turns else messages
         ids = renderer.prompt_ids(asked, tools, row=row["row_id"])
-        sequences, limit = [(asked, ids, [False] * len(ids))], len(ids)
-    else:
-        made = renderer.examples(messages, tools, row=row["row_id"], only_last=train_on == "last")
-        told = [messages] if len(made) == 1 else [messages[: turn + 1] for turn in turns]
-        sequences = [(said, item.ids, item.mask) for said, item in zip(told, made, strict=True)]
-    inserted: str | None = None
-    examples = []
-    for part, (said, ids, mask) in enumerate(sequences, start=1):
-        whole = renderer.text(said, tools, prompt=stage == "infer")
-        spans = role_spans(renderer, said, tools, whole, prompt=stage == "infer")
-        inserted = next((whole[span.start : span.end] for span in spans if span.role == "inserted"), inserted)
-        places = token_places(renderer.tokenizer, whole, ids)
-        views = _views(renderer.tokenizer, whole, ids, mask, places, spans, limit)
-        examples.append(ExampleView(part, views))
-    return examples, inserted
+        whole = Part(EncodedExample(array("i", ids), ()), asked)
+        views, inserted = _rendered(renderer, whole, tools, prompt=True)
+        return [ExampleView(1, views)], inserted
+    found: list[list[TokenView]] = []
+    first: str | None = None
+    parts = cutter.render(messages, row, last=train_on == "last")
+    rejected = cutter.policy == "reject" and not cutter.fits(parts)  # the row as a whole
+    for part in parts:
+        shown, inserted = _rendered(renderer, part, tools)
+        fits = part.length <= cutter.limit and not rejected
+        if fits or rejected or cutter.policy == "right":
+            kept = []
+        else:
+            kept = [_kept(renderer, each, row, cutter) for each in cutter.fit(part, row).parts]
+        found += _with_cuts(shown, kept, cutter, fits=fits)
+        first = first or inserted
+    return [ExampleView(number, views) for number, views in enumerate(found, start=1)], first
 
 
-def _text_example(content: str, tokenizer: Any, stage: Stage, limit: int) -> ExampleView:
+def _rendered(
+    renderer: Renderer, part: Part, tools: Any, *, prompt: bool = False
+) -> tuple[list[TokenView], str | None]:
+    """The tokens of a part by its own render, and the system prompt that the template puts in itself."""
+    said: Messages = part.messages or []
+    whole = renderer.text(said, tools, prompt=prompt)
+    spans = role_spans(renderer, said, tools, whole, prompt=prompt)
+    inserted = next((whole[span.start : span.end] for span in spans if span.role == "inserted"), None)
+    ids = part.example.ids
+    places = token_places(renderer.tokenizer, whole, ids)
+    return _views(renderer.tokenizer, whole, ids, _mask(part.example), places, spans), inserted
+
+
+def _kept(renderer: Renderer, part: Part, row: dict[str, Any], cutter: Cutter) -> list[TokenView]:
+    """The tokens of what is kept of a long row: a render of its own, or stretches of one."""
+    if part.windows is None:
+        return _rendered(renderer, part, row.get("tools"))[0]
+    whole = cutter.render(part.messages or [], row, last=part.only_last)[-1]
+    return _window(_rendered(renderer, whole, row.get("tools"))[0], part)
+
+
+def _text_examples(row: dict[str, Any], tokenizer: Any, stage: Stage, cutter: Cutter) -> list[ExampleView]:
     """A ``text`` row is learned whole, with the token that ends a text."""
-    ids = list(tokenizer(content, add_special_tokens=True, verbose=False)["input_ids"])
-    limit = limit if stage == "train" else len(ids)
+    content = str(row["text"])
+    ids = array("i", tokenizer(content, add_special_tokens=True, verbose=False)["input_ids"])
     end = tokenizer.eos_token_id
     if stage == "train" and end is not None and (not ids or ids[-1] != end):
         ids.append(end)
-    places = token_places(tokenizer, content, ids)
-    mask = [stage == "train"] * len(ids)
     spans = [Span(0, len(content), TEXT, 0)]
-    return ExampleView(1, _views(tokenizer, content, ids, mask, places, spans, limit))
+    mask = [stage == "train"] * len(ids)
+    views = _views(tokenizer, content, ids, mask, token_places(tokenizer, content, ids), spans)
+    if stage == "infer" or len(ids) <= cutter.limit:
+        return [ExampleView(1, views)]
+    fitted = cutter.fit(Part(EncodedExample(ids, mask_spans(mask))), row)
+    kept = [_window(views, part) for part in fitted.parts]
+    found = _with_cuts(views, kept, cutter, fits=False)
+    return [ExampleView(number, each) for number, each in enumerate(found, start=1)]
+
+
+def _window(views: Sequence[TokenView], part: Part) -> list[TokenView]:
+    """The tokens of a stretch of a text, as they are learned there."""
+    taken = [view for start, end in part.windows or () for view in views[start:end]]
+    mask = _mask(part.example)
+    return [replace(view, trained=own) for view, own in zip(taken, mask, strict=True)]
+
+
+def _with_cuts(
+    whole: list[TokenView], kept: list[list[TokenView]], cutter: Cutter, *, fits: bool
+) -> list[list[TokenView]]:
+    """The sequences to show: the parts of a split row, else the one that is kept with what was cut in its place."""
+    if fits:
+        return [whole]
+    if cutter.policy == "right":
+        left = any(view.trained for view in whole[1 : cutter.limit])  # else the row is not used at all
+        return [[replace(view, cut=not left or place >= cutter.limit) for place, view in enumerate(whole)]]
+    kept = [views for views in kept if any(view.trained for view in views[1:])]
+    if kept and (cutter.policy == "split" or len(kept) > 1):
+        return kept
+    if not kept:
+        return [[replace(view, cut=True) for view in whole]]
+    merged: list[TokenView] = []
+    before, after = [view.id for view in whole], [view.id for view in kept[0]]
+    for kind, start, end, first, last in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind in ("delete", "replace"):
+            merged += [replace(view, cut=True) for view in whole[start:end]]
+        merged += kept[0][first:last]
+    return [merged]
+
+
+def _mask(example: EncodedExample) -> list[bool]:
+    mask = [False] * len(example.ids)
+    for start, end in example.spans:
+        mask[start:end] = [True] * (end - start)
+    return mask
 
 
 def token_places(tokenizer: Any, whole: str, ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -209,7 +284,6 @@ def _views(
     mask: Sequence[bool],
     places: Sequence[tuple[int, int]],
     spans: Sequence[Span],
-    limit: int,
 ) -> list[TokenView]:
     added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     pieces = tokenizer.convert_ids_to_tokens(list(ids))
@@ -220,7 +294,7 @@ def _views(
         role, turn = _role(start, end, spans, own and number not in added)
         text = whole[max(start, shown) : end] if end > start else _outside(tokenizer, number, start, whole)
         shown = max(shown, end)
-        views.append(TokenView(number, text, str(pieces[place]), role, turn, own, place >= limit))
+        views.append(TokenView(number, text, str(pieces[place]), role, turn, own, False))
     return views
 
 

@@ -92,8 +92,9 @@ class TokenCache:
         with writing(self.root):
             aside = Path(tempfile.mkdtemp(prefix=_MAKING, dir=make_folder(self.root)))
         try:
-            facts = finish_entry(aside, key, build(aside))
+            finish_entry(aside, key, build(aside))
             path = self._move(aside, self.root / _name(key))
+            facts = read_json(path / ENTRY)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
@@ -133,9 +134,11 @@ class TokenCache:
         try:
             os.rename(aside, path)
         except OSError:
-            if not (path / ENTRY).is_file():
-                raise
-            shutil.rmtree(aside, ignore_errors=True)
+            if (path / ENTRY).is_file():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:  # what is there is no entry
+                shutil.rmtree(path, ignore_errors=True)
+                os.rename(aside, path)
         return path
 
     def _evict(self, keep: Path) -> None:

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.data.dataset import load_rows
+from mozhu.engine.data.dataset import Reading, load_rows
+from mozhu.engine.data.parts import part_streams
 from mozhu.engine.data.preview import Preview, preview_row
 from mozhu.engine.scoring.parity import open_voice
 from mozhu.engine.scoring.report.preview import write_preview
@@ -14,6 +15,7 @@ from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.token_files import read_template
 from mozhu.kernel.errors import UnknownRow
 from mozhu.specs.data import PreviewSpec
+from mozhu.specs.records.snapshot import RejectedRow
 
 _LONGEST_DEFAULT = 2048
 
@@ -35,7 +37,7 @@ def run_preview(spec: PreviewSpec) -> Preview:
         train_on=spec.train_on,
         max_length=limit,
         template=_sha256(template) if template else "",
-        policy="right" if spec.stage == "train" else "none",
+        policy=spec.over_length if spec.stage == "train" else "none",
     )
     for row in _chosen(loaded.rows, spec):
         view.rows.append(
@@ -46,6 +48,7 @@ def run_preview(spec: PreviewSpec) -> Preview:
                 stage=spec.stage,
                 train_on=spec.train_on,
                 max_length=limit,
+                over_length=spec.over_length,
             )
         )
     if spec.html:
@@ -59,9 +62,19 @@ def _chosen(rows: list[dict[str, Any]], spec: PreviewSpec) -> list[dict[str, Any
     named = [row for row in rows if row["row_id"] == spec.row]
     if not named and spec.row.isdigit() and 0 < int(spec.row) <= len(rows):
         named = [rows[int(spec.row) - 1]]
+    named = named or _in_other_parts(spec)
     if not named:
         raise UnknownRow(row=spec.row, dataset=spec.dataset, count=len(rows), first=rows[0]["row_id"])
     return named
+
+
+def _in_other_parts(spec: PreviewSpec) -> list[dict[str, Any]]:
+    """The row of the id ``spec.row``, in whatever part of the data set it lies."""
+    for _, stream in part_streams(spec.dataset, Reading(spec.text_column, spec.system)):
+        for row in stream:
+            if not isinstance(row, RejectedRow) and row["row_id"] == spec.row:
+                return [row]
+    return []
 
 
 def _limit(folder: Path, asked: int | None) -> int:
