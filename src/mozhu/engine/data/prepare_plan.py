@@ -143,7 +143,7 @@ def _report_rejected(spec: PrepareSpec, plan: Plan, total: int, folder: Path, em
             command=_command(spec, math.ceil(count / total * 10_000) / 10_000),
         )
     if count:
-        path = str(Path(spec.output_dir) / REJECTED)
+        path = _relative(str(Path(spec.output_dir) / REJECTED))
         params = {"count": count, "total": total, "path": path, "reasons": why}
         emit("finding", level="warning", code="DATA-131", params=params)
 
@@ -195,7 +195,7 @@ def _leave_out(
     for code, count in counts.items():
         first = [problem for problem in plan.left_out.values() if problem.code == code][0]
         params = {"count": count, "what": text(f"data.{code}.what", **first.params)}
-        path = str(Path(spec.output_dir) / REJECTED)
+        path = _relative(str(Path(spec.output_dir) / REJECTED))
         emit("finding", level="info", code="DATA-136", params={**params, "kind": code, "path": path})
     if not plan.ranks:
         why = "\n".join(f"  {count} × [{code}]" for code, count in counts.items())
