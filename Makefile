@@ -8,7 +8,7 @@ MOZHU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export MOZHU_TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-slow check style bench bench-full starter wheel clean
+.PHONY: help install install-dev demo test test-slow check style bench bench-full corpus starter wheel clean
 
 help:  ## 显示这份说明 · show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: install-dev  ## 短的基准测试 · the short benchmarks
 
 bench-full: install-dev  ## 全部基准测试，可续 · all benchmarks, resumable
 	@$(RUN) -m benchmarks.run --full
+
+corpus: install-dev  ## 种下的错误全部找到了吗（FULL=1 再加 2 GB 的文件） · are all planted faults found (FULL=1: and 2 GB streamed)
+	@$(RUN) -m corpus.run $(if $(FULL),--full)
 
 starter: install-dev  ## 重新训练起步模型（约 20 分钟） · train the starter model anew (about 20 minutes)
 	@$(RUN) tools/make_starter.py --output src/mozhu/testing/starter

@@ -1,4 +1,4 @@
-"""Ten sample rows (seed 003, step 1).
+"""Ten sample rows, or generated ones (seed 003, step 1).
 
 `mozhu data sample` with the flag names of this script. Written by `make style`.
 """

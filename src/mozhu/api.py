@@ -15,7 +15,6 @@ from mozhu.kernel.paths import find_workspace, workspace_or_here
 from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog import service as catalog
 from mozhu.platform.catalog.datasets import service as data_catalog
-from mozhu.platform.catalog.datasets.registering import check_dataset_name
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
 from mozhu.specs.data import (
@@ -38,7 +37,7 @@ from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, V
 from mozhu.specs.serve import InferSpec
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.launch import raise_failure, run_to_end, stop_run
-from mozhu.workspace.places import fresh_run_folder, training_folder, with_absolute_paths
+from mozhu.workspace.places import check_dataset_name, fresh_run_folder, training_folder, with_absolute_paths
 from mozhu.workspace.runs import SPEC, RunFolder, make_run, run_folders
 from mozhu.workspace.tree import LaidOut, lay_out
 

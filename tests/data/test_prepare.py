@@ -215,3 +215,47 @@ def test_shares_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ValidationError, match="data.rule.shares_add_to_one"):
         PrepareSpec(input="sample", test_share=0.3)
     PrepareSpec(input="sample", train_share=1.0, validation_share=0.0, test_share=0.0)
+
+
+def bad_rows(count: int, bad: int) -> list[dict[str, str]]:
+    return [{"instruction": f"问{n}", "output": "答" if n >= bad else ""} for n in range(count)]
+
+
+def test_more_than_half_a_percent_lost_stops_the_run_unless_another_limit_is_named(
+    own_folder: Path, events: Any, write: Any
+) -> None:
+    run_prepare(
+        PrepareSpec(input=str(write("few.json", bad_rows(400, 2))), output_dir="out"), own_folder, events
+    )
+    path = write("more.json", bad_rows(400, 3))
+    spec = PrepareSpec(input=str(path), output_dir="out", output_name="more", seed=7, fix="html,pii")
+    with pytest.raises(TooManyRejectedRows) as caught:
+        run_prepare(spec, own_folder / "run", events)
+    params = caught.value.params
+    assert (params["count"], params["share"], params["limit"]) == (3, "0.75%", "0.50%")
+    words = params["command"].split()
+    assert words[:3] == ["mozhu", "data", "prepare"]
+    given = dict(zip(words[3::2], words[4::2]))
+    assert given.pop("--max_rejected_share") == "0.0075"
+    assert given == {
+        "--input": "more.json", "--output_dir": "out", "--output_name": "more", "--seed": "7", "--fix": "html,pii",
+    }  # fmt: skip
+    run_prepare(spec.model_copy(update={"max_rejected_share": 0.0075}), own_folder / "run", events)
+
+
+def test_when_a_run_stops_its_rejected_rows_can_be_read_and_a_good_snapshot_stays(
+    own_folder: Path, events: Any, write: Any
+) -> None:
+    run_prepare(
+        PrepareSpec(input=str(write("few.json", bad_rows(400, 1))), output_dir="out"), own_folder, events
+    )
+    before = contents(own_folder / "out")
+    for name, bad, error in (("more", 9, TooManyRejectedRows), ("all", 20, NoUsableRows)):
+        spec = PrepareSpec(input=str(write(f"{name}.json", bad_rows(20, bad))), output_dir="out")
+        for folder, file in ((name, "rejected.jsonl"), ("out", "stopped_rejected.jsonl")):
+            with pytest.raises(error) as caught:
+                run_prepare(spec, own_folder / folder, events)
+            assert f"{folder}/{file}" in str(caught.value)
+            assert len(list(read_jsonl(own_folder / folder / file))) == bad
+        (own_folder / "out/stopped_rejected.jsonl").unlink()
+        assert contents(own_folder / "out") == before

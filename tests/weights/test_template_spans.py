@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "template_cases"))
 from deciding import FOLLOWED, LEFT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken
+from tokenizers import AddedToken, normalizers, pre_tokenizers
 
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.template_plan import Planner
@@ -306,6 +306,32 @@ def test_added_tokens_that_take_blanks_along(chatml: Any) -> None:
         for answer in said:
             both.same([{"role": "user", "content": question}, {"role": "assistant", "content": answer}])
     assert both.planned >= 90 and both.proven >= 40
+
+
+def normalised(name: str, template: str) -> Any:
+    """The tiny tokenizers with rules that other families have."""
+    tokenizer = make_tiny_tokenizer("sentencepiece" if name == "first" else "bpe", template)
+    raw = tokenizer.backend_tokenizer
+    if name == "first":  # a blank before the very first piece only
+        raw.normalizer = normalizers.Replace(" ", "▁")
+        raw.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    elif name == "every":  # a blank before each piece
+        raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    else:
+        raw.normalizer = normalizers.Sequence(
+            [normalizers.Strip(), normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("!", "?!")]
+        )
+    return tokenizer
+
+
+@pytest.mark.parametrize("name", ["first", "every", "changed"])
+@pytest.mark.parametrize("template", ["chatml", "llama2", "mistral"])
+def test_whatever_a_tokenizer_does_to_a_piece(name: str, template: str) -> None:
+    both = Both(Renderer(normalised(name, template)))
+    for question in AWKWARD[::3]:
+        for answer in AWKWARD:
+            both.same([{"role": "user", "content": question}, {"role": "assistant", "content": answer}])
+    assert both.planned >= 300 and both.proven >= 200
 
 
 def test_whole_words_only_is_not_supported(chatml: Any) -> None:

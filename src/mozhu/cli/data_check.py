@@ -46,10 +46,12 @@ def _row(code: str, count: int, findings: Iterable[Any]) -> list[str]:
 def _summary(spec: CheckSpec, report: Any) -> list[str]:
     total = sum(report.rows.values())
     parts = ", ".join(f"{part} {rows}" for part, rows in report.rows.items())
-    numbers = {"rows": total, "parts": parts, "count": len(report.findings), "errors": report.errors}
+    numbers = {"rows": total, "parts": parts, "count": report.total, "errors": report.errors}
     lines = [text("data.check.summary" if report.findings else "data.check.clean", **numbers)]
     for ref, rows in report.against.items():
         lines.append(text("data.check.compared", path=ref, rows=rows))
+    if report.unlisted and not spec.report:
+        lines.append(text("data.check.unlisted", count=report.unlisted))
     if spec.report:
         lines.append(text("data.check.written", path=spec.report))
     elif report.findings:

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.cli.command import Call
-from mozhu.cli.datasets_register import registered_words
+from mozhu.cli.datasets_words import registered_words
 from mozhu.cli.engine_run import shown
 from mozhu.cli.engine_verb import engine_command
+from mozhu.kernel import slots
 from mozhu.kernel.errors import BadUsage
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.datasets.registering import check_dataset_name
-from mozhu.platform.catalog.datasets.service import datasets_register
 from mozhu.specs.data import PrepareSpec
 from mozhu.specs.datasets import DatasetRegisterSpec
 from mozhu.specs.records.result import Result
+from mozhu.workspace.places import check_dataset_name
 
 
 def _next(spec: Any, result: Result) -> Sequence[str]:
@@ -33,7 +33,7 @@ def _register(call: Call, spec: Any, result: Result) -> tuple[dict[str, Any], st
     if spec.register_as is None:
         return {}, ""
     wanted = DatasetRegisterSpec(path=spec.output_dir, name=spec.register_as)
-    done = datasets_register(call.home.root, wanted)
+    done = slots.load("mozhu.rooms", "register_dataset")(call.home.root, wanted)
     return {"registered": done.to_json()}, registered_words(done)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.datasets_validate import report_lines
+from mozhu.cli.datasets_words import registered_words
 from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.datasets.service import datasets_register, datasets_validate
-from mozhu.platform.catalog.datasets.views import RegisteredDataset
 from mozhu.specs.datasets import DatasetRegisterSpec, DatasetValidateSpec
 from mozhu.workspace.places import with_absolute_paths
 
@@ -19,21 +19,6 @@ def act(call: Call) -> int:
     done = datasets_register(call.home.root, spec)
     call.output.data(done.to_json(), registered_words(done))
     return 0
-
-
-def registered_words(done: RegisteredDataset) -> str:
-    """What was registered, and how it is used."""
-    version = done.version
-    words = text(
-        "datasets.register.already" if done.already else "datasets.register.done",
-        reference=version.reference,
-        state=version.state_word,
-        path=f"5_models/{version.path}",
-        rows=version.row_count,
-        size=version.size,
-    )
-    use = text("datasets.register.use", reference=version.reference)
-    return f"{words}\n{text('runs.next')}\n  {use}"
 
 
 def _would_register(call: Call, spec: DatasetRegisterSpec) -> int:

@@ -57,7 +57,10 @@ def parse_flags(
             elif name in known_switches:
                 parsed.switches[name] = True
             elif name in fields:
-                parsed.values[name] = _field_value(verb, fields[name], word, value, rest)
+                given_before = parsed.values.get(name)
+                found = _field_value(verb, fields[name], word, value, rest)
+                again = isinstance(found, list) and isinstance(given_before, list)
+                parsed.values[name] = given_before + found if again else found
             elif name.startswith("no_") and _is_switch(fields.get(name[3:])):
                 parsed.values[name[3:]] = False
             elif spec and name == "config":
@@ -87,7 +90,19 @@ def _field_value(verb: str, item: Field, word: str, value: str | None, rest: lis
         while value is None and rest and not rest[0].startswith("--"):  # `--target_modules q_proj, k_proj`
             found.append(rest.pop(0))
         return " ".join(found)
+    if item.kind == "paths":
+        paths = [_value(verb, word, value, rest)]
+        while value is None and rest and not rest[0].startswith("--"):
+            paths.append(rest.pop(0))
+        return [path for written in paths for path in _paths(written)]
     return _value(verb, word, value, rest)
+
+
+def _paths(written: str) -> list[str]:
+    """Paths with commas between them, unless there is a file with that very name."""
+    if Path(written).expanduser().exists():
+        return [written]
+    return [path.strip() for path in written.split(",") if path.strip()]
 
 
 def _value(verb: str, word: str, value: str | None, rest: list[str]) -> str:

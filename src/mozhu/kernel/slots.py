@@ -85,6 +85,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "chat": "mozhu.engine.inference.chat:open_chat",
         "find_model": "mozhu.engine.weights.references:find_model",
         "find_reference": "mozhu.platform.catalog.service:find_reference",
+        "register_dataset": "mozhu.platform.catalog.datasets.service:datasets_register",
         "find_dataset": "mozhu.platform.catalog.datasets.service:find_dataset",
         "model_folder": "mozhu.engine.weights.folder:ModelFolder",
         "fingerprint": "mozhu.engine.weights.fingerprint:fingerprint",

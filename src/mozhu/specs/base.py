@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+# The mark of a field whose values are paths: flags give them one by one.
+ARE_PATHS = "paths"
+
+
+def _written(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 def _split(value: Any) -> Any:
@@ -14,7 +22,16 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _paths(value: Any) -> Any:
+    """One path, or several with commas between: a blank is part of a path."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value] if isinstance(value, Path) else value
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+# Paths may hold blanks, so that only commas part them; a list is taken as it is, commas and all.
+Paths = Annotated[tuple[Annotated[str, BeforeValidator(_written)], ...], BeforeValidator(_paths), ARE_PATHS]
 _Code = Annotated[str, Field(pattern=r"^[A-Z]+-\d{3}$")]
 # Findings named by their codes, such as DATA-262.
 FindingCodes = Annotated[tuple[_Code, ...], BeforeValidator(_split)]

@@ -11,12 +11,14 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from mozhu.kernel.texts import has_text, text
-from mozhu.specs.base import Spec
+from mozhu.specs.base import ARE_PATHS, Spec
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field. ``kind`` is ``text``, ``integer``, ``number``, ``switch``, ``choice``, ``words`` or ``table``."""
+    """One field. ``kind`` is ``text``, ``integer``, ``number``, ``switch``, ``choice``, ``words``, ``paths`` or
+    ``table``.
+    """
 
     name: str
     kind: str
@@ -44,6 +46,7 @@ def fields_of(spec: type[Spec]) -> tuple[Field, ...]:
 
 def _field(name: str, info: FieldInfo) -> Field:
     kind, choices = _kind(info.annotation)
+    kind = ARE_PATHS if ARE_PATHS in info.metadata else kind
     required = info.is_required()
     return Field(
         name=name,

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
-from mozhu.kernel.paths import Workspace, finetuned_name
+from mozhu.kernel.errors import BadName
+from mozhu.kernel.paths import Workspace, check_name, finetuned_name
 from mozhu.kernel.progress import utc_now
 from mozhu.specs.base import Spec
 from mozhu.specs.records.dataset import dataset_registration
@@ -41,6 +42,17 @@ def _names_something(path: Path) -> bool:
     if path.exists() or Path(written).exists() or (without and Path(without).exists()):
         return True
     return glob.has_magic(written) and any(glob.iglob(written, recursive=True))
+
+
+def check_dataset_name(name: str) -> str:
+    """``name``, when a data set or a version of one can bear it: no sign of a reference is in it.
+
+    Raises:
+        BadName: FILE-008.
+    """
+    if name in RESERVED or set("@#:") & set(name):
+        raise BadName(name=name)
+    return check_name(name)
 
 
 def training_folder(spec: TrainSpec, workspace: Workspace) -> Path:

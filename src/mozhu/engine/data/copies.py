@@ -38,7 +38,7 @@ class Copies:
     ``how`` is ``exact`` (the same messages, blanks apart), ``near`` (every message at least ``least`` the same) or
     ``keep``. Another label, another preference, other images or tools make another row. The first of each kind
     stays, and every row that goes is a copy of one that stays. Memory holds about a hundred bytes a row and the
-    texts of the benchmarks; the letters of the rows lie on disk where they are many.
+    texts of the benchmarks; places and letters of the rows lie on disk where they are many.
     """
 
     def __init__(self, how: str, least: float) -> None:
@@ -46,8 +46,7 @@ class Copies:
         self.benchmark_rows = 0
         self._whole, self._asked = Overlap(least), Overlap(least)
         self._waiting: list[dict[str, Any]] = []
-        self._lines, self._files = array("Q"), array("L")
-        self._names: dict[str, int] = {}
+        self._places = Spool()
         self._digests = array("Q")
         self._gone: dict[int, RowProblem] = {}
         self._duplicates = Duplicates(least)
@@ -63,15 +62,14 @@ class Copies:
             if isinstance(found, RejectedRow):
                 continue
             raw, row, _, _ = found
-            place = [f"{raw.file}:{raw.line}"]
+            place = [f"{raw.file}:{raw.line} ({row['row_id']})"]
             turns = _turns(row)
             self._whole.add([_LINE.join(turns)], place)
             self._asked.add(turns[:1], place)
             self.benchmark_rows += 1
 
     def add(self, row: dict[str, Any], file: str, line: int) -> None:
-        self._files.append(self._names.setdefault(file, len(self._names)))
-        self._lines.append(line)
+        self._places.add(f"{file}:{line} ({row['row_id']})")
         self._waiting.append(row)
         if len(self._waiting) >= _AT_ONCE:
             self._look()
@@ -79,15 +77,17 @@ class Copies:
     def found(self) -> dict[int, RowProblem]:
         """Why a row is to go, by its number in the order of :meth:`add`."""
         self._look()
-        if self.how != "keep":
-            self._find_exact()
+        copies = self._exact_copies() if self.how != "keep" else {}
         if self.how == "near":
-            self._find_near()
+            self._find_near(copies)
+        for number, first in copies.items():
+            same = RowProblem(COPY, "", other=self._places[first])
+            self._gone.setdefault(number, self._gone.get(first, same))
         return dict(sorted(self._gone.items()))
 
     def _look(self) -> None:
         rows, self._waiting = self._waiting, []
-        first = len(self._lines) - len(rows)
+        first = len(self._places) - len(rows)
         turns = [_turns(row) for row in rows]
         self._find_overlap(first, turns)
         for number, (row, said) in enumerate(zip(rows, turns), first):
@@ -112,26 +112,25 @@ class Copies:
                 params = {"other": match[0], "similarity": f"{match[1]:.0%}"}
                 self._gone[number] = RowProblem(IN_BENCHMARK, "", **params)
 
-    def _find_exact(self) -> None:
-        digests = np.frombuffer(self._digests, dtype=np.uint64) if self._digests else np.empty(0, np.uint64)
+    def _exact_copies(self) -> dict[int, int]:
+        """The first row of its kind for every later one."""
+        digests = np.array(self._digests, dtype=np.uint64)
         order = np.argsort(digests, kind="stable")
         ordered = digests[order]
         begins = np.searchsorted(ordered, ordered)
-        for place in np.nonzero(begins != np.arange(len(order)))[0].tolist():
-            number, first = int(order[place]), int(order[begins[place]])
-            if first not in self._gone:
-                self._gone.setdefault(number, RowProblem(COPY, "", other=self._place(first)))
+        later = np.nonzero(begins != np.arange(len(order)))[0]
+        return dict(zip(order[later].tolist(), order[begins[later]].tolist()))
 
-    def _find_near(self) -> None:
+    def _find_near(self, copies: dict[int, int]) -> None:
         """Each pair in the order of its second row, whose first is known to stay or to go by then."""
-        stands_for: dict[int, int] = {}
+        stands_for = dict(copies)
         for pair in self._duplicates.pairs():
             first = stands_for.get(pair.first, pair.first)
-            if pair.second in self._gone or first in self._gone:
+            if pair.second in self._gone or pair.second in copies or first in self._gone:
                 continue
             if (likeness := self._likeness(first, pair.second)) >= self.least:
                 stands_for[pair.second] = first
-                params = {"other": self._place(first), "similarity": f"{likeness:.0%}"}
+                params = {"other": self._places[first], "similarity": f"{likeness:.0%}"}
                 self._gone[pair.second] = RowProblem(NEAR_COPY, "", **params)
 
     def _likeness(self, first: int, second: int) -> float:
@@ -140,10 +139,6 @@ class Copies:
         if len(mine) != len(other):
             return 0.0
         return min(_turn_likeness(one, two, self.least) for one, two in zip(mine, other))
-
-    def _place(self, number: int) -> str:
-        names = list(self._names)
-        return f"{names[self._files[number]]}:{self._lines[number]}"
 
 
 def _turn_likeness(first: str, second: str, least: float) -> float:

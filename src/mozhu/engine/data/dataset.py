@@ -257,7 +257,7 @@ class RowStream:
             except RowProblem as problem:
                 yield reject(raw, facts.columns.blame(problem))
                 continue
-            yield raw, value, mended
+            yield raw, mended.value, mended
 
     def _read(self, file: DataFile, form: str) -> Iterator[RawRow | RejectedRow]:
         try:

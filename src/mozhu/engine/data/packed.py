@@ -24,10 +24,12 @@ def packing_of(path: Path) -> str:
     """``gzip``, ``zstd`` or nothing, by the file's first bytes.
 
     Raises:
-        MissingFile: FILE-001. NotReadable: FILE-005.
+        MissingFile: FILE-001. NotReadable: FILE-005. DamagedDataFile: DATA-010, it ends within its first bytes.
     """
     with reading(path), open(path, "rb") as file:
         head = file.read(4)
+    if head and len(head) < 4 and path.suffix.lower() in _ENDINGS and (head in _GZIP or head in _ZSTD):
+        raise DamagedDataFile(path=str(path), reason="truncated")
     return "gzip" if head.startswith(_GZIP) else "zstd" if head == _ZSTD else ""
 
 

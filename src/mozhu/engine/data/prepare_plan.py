@@ -25,7 +25,7 @@ from mozhu.specs.records.snapshot import RejectedRow
 REJECTED = "rejected.jsonl"
 STAGES = 3
 _SHOWN_STRATA = 8
-_MOST_OFF = 0.02
+_MOST_OFF = 0.05
 
 
 class _Copies(Protocol):
@@ -114,6 +114,8 @@ def _report_read(spec: PrepareSpec, plan: Plan, folder: Path, emit: Emit) -> Non
     for line in plan.rows.evidence:
         emit("log", message=line)
     for name, fix in plan.rows.fixes.items():
+        if not fix.rows:
+            continue
         emit("log", message=text("data.prepare.fixed", name=name, rows=fix.rows, changes=fix.changes))
     total = len(plan.ranks) + plan.rejected.total
     emit("step", step=1, total=STAGES, unit=f"{total} {text('data.unit.rows')}")
@@ -131,7 +133,7 @@ def _report_rejected(spec: PrepareSpec, plan: Plan, total: int, folder: Path, em
         raise NoUsableRows(path=str(plan.rows.place.path), count=count, reasons=why or "-")
     if count / total > spec.max_rejected_share:
         raise TooManyRejectedRows(
-            path=spec.input,
+            path=_relative(spec.input),
             count=count,
             total=total,
             share=_percent(count / total),
@@ -141,7 +143,7 @@ def _report_rejected(spec: PrepareSpec, plan: Plan, total: int, folder: Path, em
             command=_command(spec, math.ceil(count / total * 10_000) / 10_000),
         )
     if count:
-        path = str(Path(spec.output_dir) / REJECTED)
+        path = _relative(str(Path(spec.output_dir) / REJECTED))
         params = {"count": count, "total": total, "path": path, "reasons": why}
         emit("finding", level="warning", code="DATA-131", params=params)
 
@@ -156,7 +158,7 @@ def _keep_rejected(spec: PrepareSpec, plan: Plan, folder: Path) -> str:
     path = folder / (f"stopped_{REJECTED}" if is_target else REJECTED)
     rejected = (row for row in plan.rows if isinstance(row, RejectedRow))
     write_jsonl(path, (row.model_dump(mode="json") for row in rejected))
-    return str(path)
+    return _relative(str(path))
 
 
 def _command(spec: PrepareSpec, limit: float) -> str:
@@ -173,7 +175,7 @@ def _command(spec: PrepareSpec, limit: float) -> str:
 
 def _relative(path: str) -> str:
     here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+    return str(Path(path).absolute().relative_to(here)) if Path(path).absolute().is_relative_to(here) else path
 
 
 def _leave_out(
@@ -193,7 +195,7 @@ def _leave_out(
     for code, count in counts.items():
         first = [problem for problem in plan.left_out.values() if problem.code == code][0]
         params = {"count": count, "what": text(f"data.{code}.what", **first.params)}
-        path = str(Path(spec.output_dir) / REJECTED)
+        path = _relative(str(Path(spec.output_dir) / REJECTED))
         emit("finding", level="info", code="DATA-136", params={**params, "kind": code, "path": path})
     if not plan.ranks:
         why = "\n".join(f"  {count} × [{code}]" for code, count in counts.items())

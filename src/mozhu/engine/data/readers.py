@@ -20,6 +20,8 @@ _ORDER = ("json", "jsonl", "csv")
 _LAST = "text"
 # Names that promise a format: what is wrong is then said by that format's reader.
 _PROMISED = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+# Names that promise columns: without their signs, and without those of a table, such a file is damaged.
+_NEVER_TEXT = {".parquet", ".arrow", ".xlsx"}
 
 
 class Reader(Protocol):
@@ -45,7 +47,8 @@ def find_format(path: Path) -> str:
                 return name
     known = names(SLOT)
     others = [name for name in known if name not in (*BY_CONTENT, *_ORDER, _LAST)]
-    for name in (*others, *_ORDER, _LAST):
+    last = () if suffix_of(path) in _NEVER_TEXT else (_LAST,)
+    for name in (*others, *_ORDER, *last):
         if name in known and load(SLOT, name)().sniff(path, head):
             return name
     if suffix_of(path) in _PROMISED:

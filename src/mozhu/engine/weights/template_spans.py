@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 from mozhu.engine.weights.template_plan import Layout, Span
@@ -21,6 +22,8 @@ _KEPT_CHARACTERS, _KEPT_STRETCHES = 64, 4096
 
 # The added token that a stretch follows (its content; "" at the beginning of a text), and the stretch.
 Stretch = tuple[str, str]
+# The place of the first id after that token, and the stretch.
+Border = tuple[int, Stretch]
 
 
 class Anchors(NamedTuple):
@@ -48,7 +51,7 @@ class SpanFinder:
         self._id_of = anchors
         self._anchor_ids = frozenset(anchors.values())
         self._pattern = re.compile("|".join(map(re.escape, sorted(anchors, key=len, reverse=True))))
-        self._stretches: dict[Stretch, list[int]] = {}
+        self._stretches: dict[Stretch, list[int] | None] = {}
         self._blank: dict[int, bool] = {}
 
     @staticmethod
@@ -77,41 +80,51 @@ class SpanFinder:
 
         The same as the mask of :meth:`Renderer.conversation_ids`.
         """
-        anchored = [self._anchored(layout.text, own) for layout, own in zip(layouts, ids, strict=True)]
-        stretches = [
-            [_stretches(layout.text, anchors, span) for span in layout.spans] if anchors is not None else []
-            for layout, anchors in zip(layouts, anchored, strict=True)
+        bordered = [self._borders(layout, own) for layout, own in zip(layouts, ids, strict=True)]
+        kept = self._stretches
+        missing = {one[1] for row in bordered if row for one in row if one is not None and one[1] not in kept}
+        known = self._encoded(missing) if missing else kept
+        return [
+            None if borders is None else self._proven(own, borders, known)
+            for own, borders in zip(ids, bordered, strict=True)
         ]
-        known = self._encoded({one for row in stretches for pair in row for one in pair})
-        found = []
-        for layout, own, anchors, row in zip(layouts, ids, anchored, stretches, strict=True):
-            found.append(None if anchors is None else self._proven(layout, own, anchors, row, known))
+
+    def _borders(self, layout: Layout, ids: list[int]) -> list[Border | None] | None:
+        """Start and end of every answer, one after the other; ``None`` is the end of the text.
+
+        Nothing at all where the ids do not have just the added tokens of the text.
+        """
+        text, anchors = layout.text, self._anchored(layout.text, ids)
+        if anchors is None:
+            return None
+        ends, contents, places = anchors
+        found: list[Border | None] = []
+        for span in layout.spans:
+            for border in span:
+                count = bisect_right(ends, border) - 1
+                if border == len(text):
+                    found.append(None)
+                elif count < 0:
+                    found.append((0, ("", text[:border])))
+                else:
+                    found.append((places[count] + 1, (contents[count], text[ends[count] : border])))
         return found
 
     def _anchored(self, text: str, ids: list[int]) -> Anchors | None:
         """The added tokens of ``text``; ``None`` where the ids do not have just these."""
-        ends, contents = [], []
-        for match in self._pattern.finditer(text) if self._anchor_ids else ():
-            ends.append(match.end())
-            contents.append(match.group())
-        anchor_ids = self._anchor_ids
-        places = [place for place, number in enumerate(ids) if number in anchor_ids]
+        matches = list(self._pattern.finditer(text)) if self._anchor_ids else []
+        contents = [match.group() for match in matches]
+        places = list(compress(range(len(ids)), map(self._anchor_ids.__contains__, ids)))
         if [ids[place] for place in places] != [self._id_of[content] for content in contents]:
             return None
-        return Anchors(ends, contents, places)
+        return Anchors([match.end() for match in matches], contents, places)
 
     def _proven(
-        self,
-        layout: Layout,
-        ids: list[int],
-        anchors: Anchors,
-        stretches: list[tuple[Stretch, Stretch]],
-        known: dict[Stretch, list[int] | None],
+        self, ids: list[int], borders: list[Border | None], known: Mapping[Stretch, list[int] | None]
     ) -> tuple[Span, ...] | None:
         spans: list[Span] = []
-        for (start, end), (first, second) in zip(layout.spans, stretches, strict=True):
-            before = _length(ids, anchors, start, known[first])
-            through = len(ids) if end == len(layout.text) else _length(ids, anchors, end, known[second])
+        for at in range(0, len(borders), 2):
+            before, through = _length(ids, borders[at], known), _length(ids, borders[at + 1], known)
             if before is None or through is None:
                 return None
             last = self._turn_end(ids, before, through)
@@ -134,28 +147,21 @@ class SpanFinder:
                 break
         return end
 
-    def _encoded(self, wanted: set[Stretch]) -> dict[Stretch, list[int] | None]:
-        """The ids of stretches, each for itself behind its added token; short ones are remembered."""
+    def _encoded(self, missing: set[Stretch]) -> dict[Stretch, list[int] | None]:
+        """The ids of stretches beside those that are kept, each for itself behind its added token.
+
+        Short ones are kept: a template writes the same before every answer.
+        """
         known: dict[Stretch, list[int] | None] = {}
-        missing = []
-        for one in wanted:
-            kept = self._stretches.get(one)
-            if kept is None:
-                missing.append(one)
-            else:
-                known[one] = kept
-        if not missing:
-            return known
-        if len(self._stretches) > _KEPT_STRETCHES:
-            self._stretches.clear()
-        for (anchor, text), ids in zip(missing, self.encode([a + t for a, t in missing]), strict=True):
-            if anchor and ids[:1] != [self._id_of[anchor]]:
-                known[anchor, text] = None
-                continue
-            own = known[anchor, text] = ids[1:] if anchor else ids
-            if len(text) <= _KEPT_CHARACTERS:
-                self._stretches[anchor, text] = own
-        return known
+        wanted = list(missing)
+        for (anchor, text), ids in zip(wanted, self.encode([a + t for a, t in wanted]), strict=True):
+            stands = not anchor or ids[:1] == [self._id_of[anchor]]
+            known[anchor, text] = (ids[1:] if anchor else ids) if stands else None
+        short = {one: ids for one, ids in known.items() if len(one[1]) <= _KEPT_CHARACTERS}
+        everything = {**self._stretches, **known}
+        full = len(self._stretches) + len(short) > _KEPT_STRETCHES
+        self._stretches = short if full else {**self._stretches, **short}
+        return everything
 
 
 def _anchors(raw: Any) -> dict[str, int]:
@@ -166,21 +172,12 @@ def _anchors(raw: Any) -> dict[str, int]:
     }
 
 
-def _stretches(text: str, anchors: Anchors, span: Span) -> tuple[Stretch, Stretch]:
-    return _stretch(text, anchors, span[0]), _stretch(text, anchors, span[1])
-
-
-def _stretch(text: str, anchors: Anchors, border: int) -> Stretch:
-    """From the last added token before ``border`` up to it."""
-    count = bisect_right(anchors.ends, border)
-    if not count:
-        return "", text[:border]
-    return anchors.contents[count - 1], text[anchors.ends[count - 1] : border]
-
-
-def _length(ids: list[int], anchors: Anchors, border: int, stretch: list[int] | None) -> int | None:
+def _length(ids: list[int], border: Border | None, known: Mapping[Stretch, list[int] | None]) -> int | None:
     """How many ids the text up to ``border`` has, when they are the first ones of ``ids``."""
-    count = bisect_right(anchors.ends, border)
-    start = anchors.places[count - 1] + 1 if count else 0
-    end = start + len(stretch) if stretch is not None else 0
-    return end if stretch is not None and ids[start:end] == stretch else None
+    if border is None:
+        return len(ids)
+    start, stretch = border[0], known[border[1]]
+    if stretch is None:
+        return None
+    end = start + len(stretch)
+    return end if ids[start:end] == stretch else None

@@ -39,14 +39,18 @@ class RowFinding:
 
     @property
     def reason(self) -> str:
-        return text(f"data.{self.code}.what", **{"field": self.field, **self.params})
+        return self._text("what")
 
     @property
     def fix(self) -> str:
-        return text(f"data.{self.code}.next", **{"field": self.field, **self.params})
+        return self._text("next")
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "reason": self.reason, "fix": self.fix}
+
+    def _text(self, part: str) -> str:
+        area = self.code.split("-")[0].lower()
+        return text(f"{area}.{self.code}.{part}", **{"field": self.field, **self.params})
 
 
 def around(content: str, start: int, end: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from mozhu.engine.data.checks.findings import Hit, around
 
@@ -34,21 +35,91 @@ _ASKED_FOR = re.compile(
     r"|translat|english|chinese|mandarin|bilingual|code|function|program|script|command|python|sql|regex|url|word",
     re.IGNORECASE,
 )
-_MOST_HAN, _MOST_LATIN = 15, 40
+_CODE = re.compile(
+    r"```|[;{}]\s*$|=>|\w\(.*\)|</?\w+>|^\s*(?:const|let|var|def|import|SELECT)\b", re.MULTILINE
+)
+# A Chinese question about an English text: an answer in English is what is asked for.
+_ENGLISH_INSIDE = re.compile(r"[A-Za-z]{2,}(?:[ ,.'-]+[A-Za-z]{2,}){2,}")
+_ADDRESS = re.compile(r"\w+://\S+")
+_MOST_HAN = 15
+# The beginning of a text shows its language.
+_LOOKED_AT = 2000
+_LEAST_MIXED = 2
+_QUOTED = re.compile("《[^《》]{1,60}》|「[^「」]{1,60}」|『[^『』]{1,60}』|“[^“”]{1,60}”")
+
+
+# Scripts that slip into Chinese and English answers; each with words that speak of its languages.
+_SCRIPTS = (
+    ("한글", re.compile("[\uac00-\ud7a3]{2,}"), re.compile("韩|韓|朝鲜|首尔|kore|hangul", re.IGNORECASE)),
+    (
+        "кириллица",
+        re.compile("[\u0400-\u04ff]{3,}"),
+        re.compile(
+            "俄|乌克兰|保加利亚|塞尔维亚|蒙古|苏联|苏维埃|西里尔|哈萨克|russia|cyril|ukrain|soviet|bulgar",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "العربية",
+        re.compile("[\u0620-\u06ff]{2,}"),
+        re.compile(
+            "阿拉伯|波斯|伊朗|伊斯兰|乌尔都|维吾尔|古兰|arab|persia|iran|islam|urdu|uyghur", re.IGNORECASE
+        ),
+    ),
+    ("ไทย", re.compile("[\u0e00-\u0e7f]{2,}"), re.compile("泰|thai", re.IGNORECASE)),
+    (
+        "देवनागरी",
+        re.compile("[\u0900-\u097f]{2,}"),
+        re.compile("印度|印地|梵|尼泊尔|hindi|india|sanskrit|nepal", re.IGNORECASE),
+    ),
+    (
+        "עברית",
+        re.compile("[\u05d0-\u05ea]{2,}"),
+        re.compile("希伯来|犹太|以色列|hebrew|jew|israel", re.IGNORECASE),
+    ),
+)
+_ANY_SCRIPT = re.compile(
+    "[\u0400-\u04ff\u05d0-\u05ea\u0620-\u06ff\u0900-\u097f\u0e00-\u0e7f\uac00-\ud7a3]{2,}"
+)
+# The name of a thing in its own script, after its translation.
+_GLOSS = re.compile(r"[(（][^()（）]{1,60}[)）]")
+_LANGUAGES_NAMED = re.compile(
+    r"翻译|翻譯|译成|译为|多语|外语|各国语|语言|translat|language|multilingual|unicode", re.IGNORECASE
+)
+
+
+def find_stray_script(content: str, everything: str) -> Hit | None:
+    """DATA-325 where a Chinese or English text holds words of a script that nothing in the row speaks of."""
+    if content.isascii() or not _ANY_SCRIPT.search(content):
+        return None
+    for name, words, spoken_of in _SCRIPTS:
+        found = words.findall(_GLOSS.sub("", content))
+        if not found or _LANGUAGES_NAMED.search(everything) or spoken_of.search(everything):
+            continue
+        strange = sum(map(len, found))
+        known = len(_HAN.findall(content)) + len(_LATIN.findall(content))
+        if known >= 4 * strange:
+            place = content.index(found[0])
+            params = {"script": name, "words": ", ".join(dict.fromkeys(found[:5]))}
+            return Hit("DATA-325", "info", around(content, place, place + len(found[0])), params)
+    return None
 
 
 def find_mixed_scripts(content: str) -> Hit | None:
-    """DATA-308 where simplified and traditional characters stand in one text; Japanese is left alone."""
+    """DATA-308 where simplified and traditional characters stand in one text.
+
+    Japanese is left alone, and so are titles and quotations, and the one character of a name.
+    """
     if content.isascii():
         return None
-    characters = set(content)
-    traditional = characters & TRADITIONAL
-    if not traditional:
+    if not TRADITIONAL & set(content) or not SIMPLIFIED & set(content) or _KANA.search(content):
         return None
-    simplified = characters & SIMPLIFIED
-    if not simplified or _KANA.search(content):
+    characters = Counter(_QUOTED.sub("", content))
+    traditional, simplified = characters.keys() & TRADITIONAL, characters.keys() & SIMPLIFIED
+    times = [sum(characters[char] for char in some) for some in (traditional, simplified)]
+    if min(times) < _LEAST_MIXED:
         return None
-    fewer = min((traditional, simplified), key=lambda some: sum(content.count(char) for char in some))
+    fewer = traditional if times[0] < times[1] else simplified
     place = min(content.index(char) for char in fewer)
     first = [char for char in dict.fromkeys(content) if char in traditional]
     second = [char for char in dict.fromkeys(content) if char in simplified]
@@ -58,16 +129,20 @@ def find_mixed_scripts(content: str) -> Hit | None:
 
 def find_other_language(question: str, answer: str) -> Hit | None:
     """DATA-309 where a Chinese question has an answer without Chinese or the reverse, and nobody asked for that."""
-    if len(answer) < _MOST_HAN or _ASKED_FOR.search(question) or "```" in answer:
+    if len(answer) < _MOST_HAN or _ASKED_FOR.search(question) or _CODE.search(answer):
         return None
     asked, given = language_of(question), language_of(answer)
     if not asked or not given or asked == given:
+        return None
+    if asked == "zh" and _ENGLISH_INSIDE.search(question):
         return None
     return Hit("DATA-309", "info", around(answer, 0, 50), {"asked": asked, "given": given})
 
 
 def language_of(content: str) -> str:
     """``zh`` or ``en`` where a text is clearly one of both, else nothing."""
+    content = content[:_LOOKED_AT]
+    content = _ADDRESS.sub("", content) if "://" in content else content
     han, latin = len(_HAN.findall(content)), len(_LATIN.findall(content))
     if han >= 4 and han * 2 > latin:
         return "zh"

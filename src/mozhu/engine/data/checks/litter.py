@@ -17,7 +17,9 @@ _HTML = re.compile(
     re.IGNORECASE,
 )
 # Rows that speak of markup hold it on purpose.
-_ABOUT_MARKUP = re.compile(r"html|xml|css|svg|javascript|网页|標籤|标签|前端|markup", re.IGNORECASE)
+_ABOUT_MARKUP = re.compile(
+    r"html|xml|css|svg|javascript|jsx|react|vue|angular|classname|网页|標籤|标签|前端|markup", re.IGNORECASE
+)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _FENCE = re.compile(r"^[ \t]{0,3}(?:[-*>] |\d+\. )?[ \t]*(```|~~~)", re.MULTILINE)
 _INVISIBLE = re.compile(
@@ -32,12 +34,19 @@ _LATIN = re.compile(
 # UTF-8 that was read as GBK.
 _CHINESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff\ue000-\uf8ff\uff00-\uffef]{3,}")
 _LIKELY = re.compile("[\u00a0-\u017f\u2010-\u2044\u20ac\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
+# A line break as two characters; \\n before a small letter may be LaTeX (\\nu) or a path.
+_ESCAPED = re.compile(r"(?<![\\:])\\n(?![a-z\\'\"`)\]，,；;/]|$)|(?:\\n){2,}(?![a-z'\"`)\]])")
+_LEAST_ESCAPED = 2
+_CODE_LIKE = re.compile(
+    r"```|printf|print\(|regex|正则|转义|换行符|console\.|split\(|join\(|\\t|\\d|\\w|\\\(|\$\$|C:\\",
+    re.IGNORECASE,
+)
 _FAMOUS = "锟斤拷"
 
 
 def find_litter(content: str) -> Iterator[Hit]:
     """HTML left over (DATA-303), an open code fence (304), invisible characters (305), lost ones (306), wrongly
-    decoded ones (307).
+    decoded ones (307), line breaks written as two characters (326).
     """
     if ("<" in content or "&" in content) and (hit := _html(content)):
         yield hit
@@ -52,6 +61,8 @@ def find_litter(content: str) -> Iterator[Hit]:
         place = content.index("\ufffd")
         params = {"count": content.count("\ufffd")}
         yield Hit("DATA-306", "error", around(content, place, place + 1), params)
+    if "\\n" in content and (hit := _escaped(content)):
+        yield hit
     hit = None if content.isascii() else _mojibake(content)
     if hit:
         yield hit
@@ -61,6 +72,16 @@ def find_litter(content: str) -> Iterator[Hit]:
             lambda m: f"<U+{ord(m.group()):04X}>", content[max(0, hidden.start() - 20) :][:60]
         )
         yield Hit("DATA-305", "warning", around(shown, 0, len(shown)), {"characters": ", ".join(names[:8])})
+
+
+def _escaped(content: str) -> Hit | None:
+    """DATA-326 for a text all of whose line breaks are written as a backslash and an n, and that shows no code."""
+    if "\n" in content.strip() or _CODE_LIKE.search(content):
+        return None
+    found = list(_ESCAPED.finditer(content))
+    if not found or sum(match.group().count("\\n") for match in found) < _LEAST_ESCAPED:
+        return None
+    return Hit("DATA-326", "warning", around(content, *found[0].span()), {"count": content.count("\\n")})
 
 
 def _html(content: str) -> Hit | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +22,16 @@ class WordList:
         return match.group() if match else ""
 
 
-def read_words(path: str | None) -> WordList:
-    """The list in the file ``path``: a word or phrase a line; empty lines and those that begin with ``#`` are left out.
+def read_words(paths: Sequence[str]) -> WordList:
+    """The lists in files: a word or phrase a line; empty lines and those that begin with ``#`` are left out.
 
     Raises:
         MissingFile: FILE-001.
     """
-    if not path:
-        return WordList()
-    with reading(path):
-        lines = Path(path).read_text(encoding=find_encoding(Path(path))).splitlines()
+    lines: list[str] = []
+    for path in paths:
+        with reading(path):
+            lines += Path(path).expanduser().read_text(encoding=find_encoding(Path(path))).splitlines()
     words = sorted(
         {line.strip() for line in lines if line.strip() and not line.startswith("#")}, key=len, reverse=True
     )

@@ -18,8 +18,10 @@ _LATIN = re.compile(f"(?:[\u00c2-\u00f4][\u0080-\u00bf{_CP1252}]{{1,3}})+")
 _GBK = re.compile(
     "[\u00a4-\u00f7\u2010-\u2642\u20ac\u3000-\u312f\u4e00-\u9fff\ue000-\uf8ff\uff00-\uffef]{2,}"
 )
+_HAN = re.compile("[\u4e00-\u9fff\ue000-\uf8ff]{2,}")
 _FROM_LATIN = re.compile(
-    "[\u00a0-\u024f\u0370-\u052f\u2010-\u2044\u20ac\u2122\u2190-\u21ff\u2200-\u22ff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef\U0001f300-\U0001faff\ufe0f]+"
+    "[\u00a0-\u024f\u0370-\u052f\u2010-\u2044\u20ac\u2122\u2190-\u21ff\u2200-\u22ff\u3000-\u30ff\u4e00-\u9fff"
+    "\uac00-\ud7a3\uff00-\uffef\U0001f300-\U0001faff\ufe0f]+"
 )
 _FROM_GBK = re.compile("[\u2018-\u201f\u2026\u2014\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 
@@ -38,17 +40,23 @@ def _from_latin(match: re.Match[str]) -> str:
 
 
 def _from_gbk(match: re.Match[str]) -> str:
-    """A stretch of which GB 2312 lacks some character, and that means text which GB 2312 or Big5 has in whole."""
-    found = match.group()
+    """The stretch as it was meant, or each run of Chinese characters in it, where ASCII or new text stands between."""
+    return _meant_by_gbk(match.group()) or _HAN.sub(
+        lambda inner: _meant_by_gbk(inner.group()) or inner.group(), match.group()
+    )
+
+
+def _meant_by_gbk(found: str) -> str:
+    """What a stretch that GB 2312 has not all of means, where GB 2312 or Big5 has all of that; else nothing."""
     try:
         if _is_usual(found):
-            return found
+            return ""
         raw = found.encode("gb18030")
     except UnicodeEncodeError:
-        return found
+        return ""
     meant = _decoded(raw)
     usual = meant and len(meant) > 1 and _FROM_GBK.fullmatch(meant) and _is_usual(meant)
-    return meant if usual and raw.decode("gb18030") == found else found
+    return meant if usual and raw.decode("gb18030") == found else ""
 
 
 def _is_usual(content: str) -> bool:

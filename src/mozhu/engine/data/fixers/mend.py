@@ -13,7 +13,7 @@ from mozhu.engine.data.rows import RowProblem
 from mozhu.engine.data.shapes import unfolded
 
 _MOST_MENDS = 32
-_BLANK = {"assistant": "DATA-105", "user": "DATA-106", "text": "DATA-110"}
+_NEVER_BLANK = {"assistant", "user", "text"}
 
 
 @dataclass
@@ -27,8 +27,9 @@ class FixCount:
 
 @dataclass(frozen=True)
 class Mended:
-    """A row's content, and how many of its texts each fixer changed."""
+    """A row's value as it was converted, its content, and how many of its texts each fixer changed."""
 
+    value: Any
     content: dict[str, Any]
     changes: dict[str, int] = field(default_factory=dict)
 
@@ -53,28 +54,27 @@ class Mender:
             RowProblem: what no fixer mends, and a text of which nothing is left.
         """
         changes: dict[str, int] = {}
-        content = self._converted(value, convert, changes)
+        value, content = self._converted(value, convert, changes)
         for fixer in self.texts:
             content, changed = fix_texts(content, fixer)
             if changed:
                 changes[fixer.name] = changed
-        if changes:
-            check_left(content)
-        return Mended(content, changes)
+                check_left(content, fixer.name)
+        return Mended(value, content, changes)
 
     def _converted(
         self, value: Any, convert: Callable[[Any], dict[str, Any]], changes: dict[str, int]
-    ) -> dict[str, Any]:
+    ) -> tuple[Any, dict[str, Any]]:
         for _ in range(_MOST_MENDS):
             try:
-                return convert(value)
+                return value, convert(value)
             except RowProblem as problem:
                 mended = self._mend(value, problem)
                 if mended is None:
                     raise
                 name, value = mended
                 changes[name] = changes.get(name, 0) + 1
-        return convert(value)
+        return value, convert(value)
 
     def _mend(self, value: Any, problem: RowProblem) -> tuple[str, dict[str, Any]] | None:
         if not isinstance(value, dict):
@@ -120,21 +120,27 @@ def is_json(content: str) -> bool:
         return False
 
 
-def check_left(content: dict[str, Any]) -> None:
-    """Pass where every text still says something, and the wanted answer is not the unwanted one.
+def check_left(content: dict[str, Any], name: str) -> None:
+    """Pass where every text still says something after the fixer ``name``, and two answers still differ.
 
     Raises:
-        RowProblem: DATA-105, DATA-106, DATA-110 or DATA-143.
+        RowProblem: DATA-119 or DATA-143.
     """
-    if "text" in content and "messages" not in content and not content["text"].strip():
-        raise RowProblem("DATA-110", "text")
-    for name in ("messages", "chosen", "rejected"):
-        for number, message in enumerate(content.get(name) or ()):
-            code = _BLANK.get(message["role"])
-            if code and not message["content"].strip() and not message.get("tool_calls"):
-                raise RowProblem(code, f"{name}[{number}].content")
+    for place, text, role in _said(content):
+        if role in _NEVER_BLANK and not text.strip():
+            raise RowProblem("DATA-119", place, fixer=name)
     if "chosen" in content and content["chosen"] == content["rejected"]:
         raise RowProblem("DATA-143", "rejected")
+
+
+def _said(content: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(name, text, role) of what a row must say; a turn that calls tools may say nothing."""
+    if "text" in content and "messages" not in content:
+        yield "text", content["text"], "text"
+    for name in ("messages", "chosen", "rejected"):
+        for number, message in enumerate(content.get(name) or ()):
+            if not message.get("tool_calls"):
+                yield f"{name}[{number}].content", message["content"], message["role"]
 
 
 def _with_texts(content: dict[str, Any], after: dict[str, str]) -> dict[str, Any]:

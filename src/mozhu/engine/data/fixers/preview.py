@@ -28,7 +28,10 @@ class FixExample:
 
 @dataclass
 class FixerPreview:
-    """What a fixer alone would do: rows and texts changed, rows made usable, rows of which nothing would be left."""
+    """Rows and texts that a fixer would change, rows it makes usable, and rows of which it would leave nothing.
+
+    Fixers of texts are looked at alone, those of rows together.
+    """
 
     name: str
     version: int
@@ -81,9 +84,9 @@ def run_fix(spec: FixSpec) -> FixReport:
         for fixer in fixers:
             if isinstance(fixer, TextFixer):
                 _try(fixer, found[0], found[1], previews[fixer.name], spec.rows)
-    for fixer in fixers if report.rejected else ():
-        if isinstance(fixer, RowFixer):
-            _try_rejected(fixer, spec, previews[fixer.name])
+    menders = tuple(fixer.name for fixer in fixers if isinstance(fixer, RowFixer))
+    if menders and report.rejected:
+        _try_rejected(menders, spec, previews)
     return report
 
 
@@ -104,7 +107,7 @@ def _try(fixer: TextFixer, raw: RawRow, row: dict[str, Any], preview: FixerPrevi
     preview.rows += 1
     preview.texts += changed
     try:
-        check_left(after)
+        check_left(after, fixer.name)
     except RowProblem:
         preview.emptied += 1
     if len(preview.examples) < most:
@@ -122,17 +125,21 @@ def _named(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, text) for name, text, _ in texts_of(row)]
 
 
-def _try_rejected(fixer: RowFixer, spec: FixSpec, preview: FixerPreview) -> None:
-    """Read all rows with this fixer: those that it changes could not be used before."""
-    stream = open_rows(spec.dataset, _reading(spec, (fixer.name,)))
+def _try_rejected(names: tuple[str, ...], spec: FixSpec, previews: dict[str, FixerPreview]) -> None:
+    """Read all rows with these fixers together, for some rows need several: what they change could not be used."""
+    stream = open_rows(spec.dataset, _reading(spec, names))
     for found in stream.with_values():
-        count = stream.fixes[fixer.name]
-        if isinstance(found, RejectedRow) or count.rows == preview.rows:
+        if isinstance(found, RejectedRow):
             continue
-        preview.rows = preview.made_usable = count.rows
-        preview.texts = count.changes
-        if len(preview.examples) < spec.rows:
-            raw, row, _, _ = found
-            content = {key: item for key, item in row.items() if key not in {"row_id", "source"}}
-            before, after = (json.dumps(one, ensure_ascii=False, default=str) for one in (raw.value, content))
-            preview.examples.append(FixExample(raw.file, raw.line, "", before, after))
+        for name in names:
+            preview, count = previews[name], stream.fixes[name]
+            if count.rows == preview.rows:
+                continue
+            preview.rows = preview.made_usable = count.rows
+            preview.texts = count.changes
+            if len(preview.examples) < spec.rows:
+                raw, value = found[0], found[2]
+                before, after = (
+                    json.dumps(one, ensure_ascii=False, default=str) for one in (raw.value, value)
+                )
+                preview.examples.append(FixExample(raw.file, raw.line, "", before, after))

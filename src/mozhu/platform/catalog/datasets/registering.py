@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from mozhu.kernel.errors import BadName, DamagedSnapshot, MozhuError, PlaceTaken, VersionTaken
-from mozhu.kernel.paths import check_name, next_version
+from mozhu.kernel.errors import DamagedSnapshot, MozhuError, PlaceTaken, VersionTaken
+from mozhu.kernel.paths import next_version
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog.datasets import folders, rows
 from mozhu.platform.catalog.datasets.snapshots import SnapshotFacts, read_snapshot
@@ -21,7 +21,7 @@ from mozhu.platform.database.engine import Database
 from mozhu.platform.database.tables import LOCAL
 from mozhu.specs.records.dataset import DatasetRegistration, RegisteredPart
 from mozhu.specs.records.sidecars import REGISTRATION
-from mozhu.workspace.places import RESERVED
+from mozhu.workspace.places import check_dataset_name
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,6 @@ class Candidate:
     wishes: DatasetWishes
     source: str
     now: datetime
-
-
-def check_dataset_name(name: str) -> str:
-    """``name``, when a data set or a version of one can bear it: no sign of a reference is in it.
-
-    Raises:
-        BadName: FILE-008.
-    """
-    if name in RESERVED or set("@#:") & set(name):
-        raise BadName(name=name)
-    return check_name(name)
 
 
 def check_candidate(folder: Path, wishes: DatasetWishes, *, source: str, now: datetime) -> Candidate:

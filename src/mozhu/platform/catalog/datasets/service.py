@@ -25,6 +25,7 @@ from mozhu.platform.catalog.datasets import rows
 from mozhu.platform.catalog.datasets.folders import read_version
 from mozhu.platform.catalog.datasets.registering import DatasetWishes, check_candidate, register_candidate
 from mozhu.platform.catalog.datasets.snapshots import (
+    SnapshotFacts,
     find_row,
     find_snapshot,
     first_row_id,
@@ -189,24 +190,14 @@ class Datasets:
             MissingFile: FILE-001. NotPrepared: REG-012. UnknownDatasetVersion: REG-013.
         """
         folder = self._place(str(target))
-        found = read_snapshot(folder)
-        problems: tuple[Problem, ...] = found.problems
-        file_count = len(found.files)
-        if (folder / REGISTRATION).is_file():
-            try:
-                version = read_version(folder)
-                problems, file_count = version.problems, len(version.registration.files)
-            except MozhuError as error:
-                problems = (fault(REGISTRATION, "unreadable", reason=error.what), *problems)
-        elif path_within(self.models, folder) and self._at(folder) is not None:
-            problems = (fault(REGISTRATION, "missing"), *problems)
+        found, problems = _inspected(folder, registered=self._at(folder) is not None)
         known = self._follow(folder, problems)
         return DatasetReport(
             path=str(folder),
             reference=known.reference if known else None,
             state=known.state if known else None,
             row_count=found.row_count,
-            file_count=file_count,
+            file_count=len(found.files),
             size_bytes=found.size_bytes,
             content=found.content,
             problems=problems,
@@ -319,6 +310,23 @@ def find_dataset(root: Path, value: str) -> Path | None:
             return None
         folder = datasets.resolve(named)
     return folder.with_name(folder.name + rows_asked[0]) if rows_asked else folder
+
+
+def _inspected(folder: Path, *, registered: bool) -> tuple[SnapshotFacts, tuple[Problem, ...]]:
+    """The snapshot in ``folder`` and all its problems: against its record where it has one, or should have one."""
+    if not registered and not (folder / REGISTRATION).is_file():
+        found = read_snapshot(folder)
+        return found, found.problems
+    try:
+        version = read_version(folder)
+    except MozhuError as error:
+        found = read_snapshot(folder)
+        gone = not (folder / REGISTRATION).is_file()
+        record = (
+            fault(REGISTRATION, "missing") if gone else fault(REGISTRATION, "unreadable", reason=error.what)
+        )
+        return found, (record, *found.problems)
+    return version.found, version.problems
 
 
 def _parsed(reference: str) -> Reference:
