@@ -180,6 +180,10 @@ def test_rows_of_every_part_are_counted(tmp_path: Path) -> None:
     assert found.whole.rows == 13 and found.whole.kinds == {"sft": 13}
     answers = found.whole.characters["answer"].summary
     assert answers is not None and (answers.count, answers.max) == (13, 16)
+    assert found.whole.turns.counts == {"1": 13} and found.whole.first_words.different == 3
+    assert [row.characters for row in found.whole.longest] == sorted(
+        (row.characters for part in found.parts.values() for row in part.longest), reverse=True
+    )[:5]
     assert [source["file"] for source in found.whole.sources] == [
         "train.json",
         "validation.json",

@@ -26,8 +26,10 @@ def renderer() -> Renderer:
     return Renderer.from_folder(starter_path())
 
 
-def measured(path: Path, renderer: Renderer, limit: int, train_on: Any = "all") -> Statistics:
-    voice = Voice(renderer.tokenizer, renderer, limit, train_on)
+def measured(
+    path: Path, renderer: Renderer, limit: int, train_on: Any = "all", policy: Any = "right"
+) -> Statistics:
+    voice = Voice(renderer.tokenizer, renderer, limit, train_on, policy)
     return collect_statistics(part_streams(str(path), Reading(stage=None)), voice=voice)
 
 
@@ -42,18 +44,20 @@ def conversations(write: Callable[..., Path], turns: int = 2) -> Path:
 
 
 @pytest.mark.parametrize("train_on", ["all", "last"])
-@pytest.mark.parametrize("limit", [60, 80, 100, 2048])
+@pytest.mark.parametrize("limit", [80, 100, 2048])
+@pytest.mark.parametrize("policy", ["right", "left", "middle", "split", "reject"])
 def test_what_is_told_is_what_training_gets(
-    limit: int, train_on: Any, renderer: Renderer, write: Callable[..., Path]
+    policy: Any, limit: int, train_on: Any, renderer: Renderer, write: Callable[..., Path]
 ) -> None:
     path = conversations(write)
-    trained = tokenize_rows(load_rows(str(path)).rows, renderer, max_length=limit, train_on=train_on)
-    told = tokens_of(measured(path, renderer, limit, train_on))
+    rows = load_rows(str(path)).rows
+    trained = tokenize_rows(rows, renderer, max_length=limit, train_on=train_on, over_length=policy)
+    told = tokens_of(measured(path, renderer, limit, train_on, policy))
     lengths = [len(example.ids) for example in trained.examples]
     labels = sum(label != -100 for example in trained.examples for label in example.labels)
     assert (told.kept_tokens, told.kept_trained) == (sum(lengths), labels)
     assert told.trained_share == trained.stats.label_share
-    assert told.dropped == sum(row.code == "DATA-121" for row in trained.dropped)
+    assert told.dropped == sum(row.code in {"DATA-121", "DATA-125"} for row in trained.dropped)
     assert told.packing is not None and told.packing.examples == len(trained.examples)
     over = {row.row_id for row in trained.cut} | {row.row_id for row in trained.dropped}
     assert told.rows_over == len(over)

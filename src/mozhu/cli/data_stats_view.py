@@ -114,7 +114,13 @@ def _token_tables(found: Any) -> Iterable[Block]:
     bins: list[Cells] = [
         (f"{low:,}–{high:,}", bar(count / most), f"{count:,}") for low, high, count in pieces
     ]
-    yield text("stats.token_lengths"), [text("stats.tokens"), "", text("stats.count")], bins, _over(tokens)
+    yield text("stats.token_lengths"), [text("stats.tokens"), "", text("stats.count")], bins, _over(found)
+    yield _fits(tokens)
+    yield _padding(tokens)
+    yield _reasons("stats.not_measured", tokens.not_measured)
+
+
+def _fits(tokens: Any) -> Block:
     fits: list[Cells] = []
     for fit in tokens.fits:
         mark = f" ({text('stats.in_force')})" if fit.limit == tokens.max_length else ""
@@ -123,9 +129,12 @@ def _token_tables(found: Any) -> Iterable[Block]:
             (f"≤ {fit.limit:,}{mark}", bar(fit.share), f"{fit.examples:,}", percent(fit.share, 1), *kept)
         )
     names = ["cut_off_at", "", "fit_whole", "share", "tokens_kept", "trained_kept"]
-    yield text("stats.fits"), [text(f"stats.{name}") if name else "" for name in names], fits, ""
-    yield _padding(tokens)
-    yield _reasons("stats.not_measured", tokens.not_measured)
+    return (
+        text("stats.fits"),
+        [text(f"stats.{name}") if name else "" for name in names],
+        fits,
+        text("stats.fits_note"),
+    )
 
 
 def _padding(tokens: Any) -> Block:
@@ -148,11 +157,13 @@ def _padding(tokens: Any) -> Block:
     return text("stats.padding"), names, rows, note
 
 
-def _over(tokens: Any) -> str:
+def _over(found: Any) -> str:
+    tokens = found.whole.tokens
     limit = f"{tokens.max_length:,}"
     if not tokens.over:
         return text("stats.none_over", limit=limit)
     told = {name: f"{getattr(tokens, name):,}" for name in ("lost", "dropped")}
+    told["policy"] = found.settings["over_length"]
     rows, trained = f"{tokens.rows_over:,}", f"{tokens.trained_lost:,}"
     return text("stats.over_note", rows=rows, limit=limit, trained=trained, **told)
 

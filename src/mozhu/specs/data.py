@@ -166,6 +166,7 @@ class StatsSpec(Spec):
     model: str | None = Field(default=None, min_length=1)
     max_length: Positive | None = None
     train_on: Literal["all", "last"] = "all"
+    over_length: OverLength = "right"
     batch_size: int = Field(default=8, ge=1, le=4096)
     rows_shown: int = Field(default=10, ge=0, le=1000)
     duplicates: Literal["auto", "near", "exact", "none"] = "auto"

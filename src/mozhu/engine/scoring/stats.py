@@ -60,4 +60,4 @@ def _voice(spec: StatsSpec) -> Voice | None:
     voice = open_voice(spec.model)
     limit = ModelFolder.open(voice.folder).max_length or _LONGEST_DEFAULT
     chosen = min(spec.max_length, limit) if spec.max_length else min(limit, _LONGEST_DEFAULT)
-    return Voice(voice.tokenizer, voice.renderer, chosen, spec.train_on)
+    return Voice(voice.tokenizer, voice.renderer, chosen, spec.train_on, spec.over_length)

@@ -120,7 +120,7 @@ class _Pass:
 def _settings(chosen: Settings, voice: Voice | None) -> dict[str, Any]:
     told: dict[str, Any] = vars(replace(chosen)).copy()
     if voice:
-        told |= {"max_length": voice.max_length, "train_on": voice.train_on}
+        told |= {"max_length": voice.max_length, "train_on": voice.train_on, "over_length": voice.over_length}
         told["chat_template"] = voice.renderer is not None
     return told
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from mozhu.engine.data.cutting import Cutter, learned, row_parts
 from mozhu.engine.data.encoding import Encoded, EncodedExample, TrainOn, encode_rows
 from mozhu.engine.data.statistics.facts import kind_of
 from mozhu.engine.data.statistics.kept import Place
 from mozhu.engine.data.statistics.lengths import Lengths
+from mozhu.kernel.errors import RefusedConversation, TemplateRewritesTurns
+from mozhu.specs.data import OverLength
 
 if TYPE_CHECKING:
     from mozhu.engine.weights.template import Renderer
@@ -29,6 +32,17 @@ class Voice:
     renderer: Renderer | None
     max_length: int
     train_on: TrainOn = "all"
+    over_length: OverLength = "right"
+
+
+@dataclass
+class Sequence:
+    """One encoded sequence of a row (two of a preference, by ``side``) and for each example what is kept of it."""
+
+    side: str
+    row: dict[str, Any]
+    examples: list[EncodedExample]
+    kept: list[list[EncodedExample]] = field(default_factory=list)
 
 
 @dataclass
@@ -38,12 +52,12 @@ class Row:
     place: Place
     shape: str
     row: dict[str, Any]
-    sequences: list[tuple[str, list[EncodedExample]]] = field(default_factory=list)
+    sequences: list[Sequence] = field(default_factory=list)
     refused: tuple[str, str] | None = None
 
     @property
     def tokens(self) -> int | None:
-        lengths = [len(example.ids) for _, examples in self.sequences for example in examples]
+        lengths = [len(example.ids) for one in self.sequences for example in one.examples]
         return max(lengths, default=None) if not self.refused else None
 
 
@@ -59,6 +73,8 @@ class TokenCounts:
     rejected: Lengths = field(default_factory=Lengths)
     rows: int = 0
     rows_over: int = 0
+    lost: int = 0
+    trained_lost: int = 0
     dropped: int = 0
     trained: int = 0
     trained_within: int = 0
@@ -77,32 +93,26 @@ class TokenCounts:
         self.rows += 1
         self.rows_over += (row.tokens or 0) > self.max_length
         learns = kind_of(row.row) != "classification"
-        for side, examples in row.sequences:
-            for example in examples:
-                self._add(example, side, learns)
+        for sequence in row.sequences:
+            for example, kept in zip(sequence.examples, sequence.kept, strict=True):
+                self._add(example, sequence.side, learns)
+                self._keep(example, kept, learns)
 
     def update(self, other: TokenCounts) -> None:
-        for name in ("all", "kept", "answers", "chosen", "rejected", "trained_under", "refused"):
-            getattr(self, name).update(getattr(other, name))
-        for name in (
-            "rows",
-            "rows_over",
-            "dropped",
-            "trained",
-            "trained_within",
-            "trained_kept",
-            "learning_kept",
-        ):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for one in fields(self):
+            mine, more = getattr(self, one.name), getattr(other, one.name)
+            if isinstance(mine, (Lengths, Counter)):
+                mine.update(more)
+            elif isinstance(mine, int) and one.name != "max_length":
+                setattr(self, one.name, mine + more)
         self.first_refused = {**other.first_refused, **self.first_refused}
 
     def _add(self, example: EncodedExample, side: str, learns: bool) -> None:
         length = len(example.ids)
         self.all.add(length)
         if not learns:
-            self.kept.add(min(length, self.max_length))
             return
-        trained = sum(end - start for start, end in example.spans)
+        trained = _trained(example)
         self.trained += trained
         self.trained_within += _below(example, self.max_length)
         self.answers.add(trained)
@@ -110,12 +120,21 @@ class TokenCounts:
             (self.chosen if side == "chosen" else self.rejected).add(trained)
         for limit in LIMITS:
             self.trained_under[limit] += trained if length <= limit else _below(example, limit)
-        if not any(min(end, self.max_length) > max(start, 1) for start, end in example.spans):
-            self.dropped += 1
+
+    def _keep(self, example: EncodedExample, kept: list[EncodedExample], learns: bool) -> None:
+        """What training gets of ``example``; parts in which nothing is learned are not used."""
+        self.lost += max(0, len(example.ids) - sum(len(part.ids) for part in kept))
+        if not learns:
+            for part in kept:
+                self.kept.add(len(part.ids))
             return
-        self.kept.add(min(length, self.max_length))
-        self.learning_kept += min(length, self.max_length)
-        self.trained_kept += _below(example, self.max_length)
+        self.trained_lost += max(0, _trained(example) - sum(map(_trained, kept)))
+        used = [part for part in kept if learned(part)]
+        self.dropped += not used
+        for part in used:
+            self.kept.add(len(part.ids))
+            self.learning_kept += len(part.ids)
+            self.trained_kept += _trained(part)
 
 
 def measure(rows: Iterable[Row], voice: Voice) -> Iterator[Row]:
@@ -126,14 +145,17 @@ def measure(rows: Iterable[Row], voice: Voice) -> Iterator[Row]:
     source = iter(rows)
     first = list(islice(source, 1))
     alone = bool(first) and kind_of(first[0].row) in ("preference", "kto")
-    waiting: deque[tuple[Row, str, bool]] = deque()
+    waiting: deque[tuple[Row, Sequence, bool]] = deque()
     ready: deque[Row] = deque()
     fed = _feed(chain(first, source), voice, waiting, ready)
     train_on: TrainOn = "last" if alone else voice.train_on
+    bos = getattr(voice.tokenizer, "bos_token_id", None)
+    cutter = Cutter(voice.over_length, voice.max_length, voice.renderer, bos=bos)
     for encoded in encode_rows(fed, voice.renderer, voice.tokenizer, train_on=train_on):
-        row, side, is_last = waiting.popleft()
-        _take(row, side, encoded)
+        row, sequence, is_last = waiting.popleft()
+        _take(row, sequence, encoded)
         if is_last:
+            _fit(row, cutter, last=train_on == "last")
             yield row
         while ready:
             yield ready.popleft()
@@ -141,7 +163,7 @@ def measure(rows: Iterable[Row], voice: Voice) -> Iterator[Row]:
 
 
 def _feed(
-    rows: Iterable[Row], voice: Voice, waiting: deque[tuple[Row, str, bool]], ready: deque[Row]
+    rows: Iterable[Row], voice: Voice, waiting: deque[tuple[Row, Sequence, bool]], ready: deque[Row]
 ) -> Iterator[dict[str, Any]]:
     """The sequences of rows for the encoder; ``waiting`` remembers whose they are."""
     for row in rows:
@@ -154,9 +176,9 @@ def _feed(
             ready.append(row)
             continue
         sequences = _sequences(row.row, kind)
-        for number, (side, sequence) in enumerate(sequences, start=1):
-            waiting.append((row, side, number == len(sequences)))
-            yield sequence
+        for number, (side, content) in enumerate(sequences, start=1):
+            waiting.append((row, Sequence(side, content, []), number == len(sequences)))
+            yield content
 
 
 def _sequences(row: dict[str, Any], kind: str) -> list[tuple[str, dict[str, Any]]]:
@@ -171,12 +193,35 @@ def _sequences(row: dict[str, Any], kind: str) -> list[tuple[str, dict[str, Any]
     return [("", row)]
 
 
-def _take(row: Row, side: str, encoded: Encoded) -> None:
+def _take(row: Row, sequence: Sequence, encoded: Encoded) -> None:
+    sequence.examples = encoded.examples
+    row.sequences.append(sequence)
     if encoded.error is not None:
-        row.refused = (REFUSED, str(encoded.error.params.get("reason") or encoded.error.what))
+        row.refused = (REFUSED, _reason(encoded.error))
     elif not encoded.examples:
         row.refused = row.refused or (NOTHING_LEARNED, "")
-    row.sequences.append((side, encoded.examples))
+
+
+def _fit(row: Row, cutter: Cutter, *, last: bool) -> None:
+    """Each example as the sequences within the limit that training makes of it; a rejected row is kept nowhere."""
+    if row.refused:
+        return
+    rejected = cutter.policy == "reject" and (row.tokens or 0) > cutter.limit
+    try:
+        for one in row.sequences:
+            parts = row_parts(one.row, one.examples, last=last)
+            fitted = [[] if rejected else cutter.fit(part, one.row).parts for part in parts]
+            one.kept = [[part.example for part in found] for found in fitted]
+    except (RefusedConversation, TemplateRewritesTurns) as error:
+        row.refused = (REFUSED, _reason(error))
+
+
+def _reason(error: RefusedConversation | TemplateRewritesTurns) -> str:
+    return str(error.params.get("reason") or error.what)
+
+
+def _trained(example: EncodedExample) -> int:
+    return sum(end - start for start, end in example.spans)
 
 
 def _below(example: EncodedExample, limit: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mozhu.engine.data.checks.languages import find_other_language
@@ -88,21 +88,19 @@ class PartCounts:
 
     def update(self, other: PartCounts) -> None:
         """Take in the counts of another part."""
-        for name in ("rejected", "kinds", "shapes", "turns", "messages", "languages", "first_words"):
-            getattr(self, name).update(getattr(other, name))
-        for name in ("system_prompts", "tools", "calls", "having", "chosen", "rejected_answers", "longer"):
-            getattr(self, name).update(getattr(other, name))
-        for name in ("longest", "shortest"):
-            getattr(self, name).update(getattr(other, name))
-        for name in _NAMES:
-            self.characters[name].update(other.characters[name])
+        for one in fields(self):
+            mine, more = getattr(self, one.name), getattr(other, one.name)
+            if isinstance(mine, (Lengths, Counter, Frequent, Some)):
+                mine.update(more)
+            elif isinstance(mine, int):
+                setattr(self, one.name, mine + more)
+        for name, lengths in other.characters.items():
+            self.characters[name].update(lengths)
         for kind, labels in other.labels.items():
             self.labels.setdefault(kind, Frequent()).update(labels)
         if self.tokens is not None and other.tokens is not None:
             self.tokens.update(other.tokens)
         self.first_rejected = {**other.first_rejected, **self.first_rejected}
-        self.rows += other.rows
-        self.other_language += other.other_language
         self.sources += other.sources
 
     def _lengths(self, facts: Facts) -> None:

@@ -144,7 +144,7 @@ def _token_sections(found: Statistics) -> list[Section]:
     sections = []
     if tokens.examples:
         sections += [
-            Section(text("stats.token_lengths"), _token_lengths(found, tokens), _over_note(tokens)),
+            Section(text("stats.token_lengths"), _token_lengths(found, tokens), _over_note(found, tokens)),
             Section(text("stats.fits"), fits_table(tokens), text("stats.fits_note")),
             Section(text("stats.trained"), _trained(tokens), _trained_note(tokens)),
             _batches(found, tokens),
@@ -172,12 +172,13 @@ def _token_lengths(found: Statistics, tokens: Tokens) -> Html:
     return joined(drawn, lengths_table([*lines, (text("stats.trained_tokens"), tokens.trained.summary)]))
 
 
-def _over_note(tokens: Tokens) -> str:
+def _over_note(found: Statistics, tokens: Tokens) -> str:
     limit = f"{tokens.max_length:,}"
     if not tokens.over:
         return text("stats.none_over", limit=limit)
     return text(
         "stats.over_note",
+        policy=found.settings["over_length"],
         rows=f"{tokens.rows_over:,}",
         limit=limit,
         lost=f"{tokens.lost:,}",
