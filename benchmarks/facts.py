@@ -26,9 +26,10 @@ _LIBRARIES = (
 
 
 def code_version(module: str) -> str:
-    """One hash of the package, the harness, the benchmark ``module`` and the libraries' versions."""
+    """One hash of the package, the harness, the peers, the benchmark ``module`` and the libraries' versions."""
     files = sorted((ROOT / "src" / "mozhu").rglob("*.py"))
     files += [ROOT / "benchmarks" / f"{name}.py" for name in ("harness", "models", module)]
+    files += sorted((ROOT / "benchmarks" / "peers").glob("*.py"))
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -38,7 +38,7 @@ def measure(name: str, size: str, place: Path) -> dict[str, Any]:
         "machine": machine(),
         "libraries": libraries(),
         "load": [load, load_average()],
-        "runs": RUNS,
+        "runs": benchmark.sizes[size].get("rounds", RUNS),
         "seconds": round(time.monotonic() - started, 1),
         "comparisons": [item.to_json() for item in comparisons],
     }

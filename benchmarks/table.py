@@ -25,7 +25,15 @@ BENCHMARKS = {
     "cli_start": Benchmark("cli_start", {SHORT: {}, FULL: {}}),
     "core_install": Benchmark("core_install", {FULL: {}}),
     "data_prepare": Benchmark("data_prepare", {SHORT: {"rows": 20_000}, FULL: {"rows": 100_000}}),
-    "tokens": Benchmark("tokens", {SHORT: {"rows": 500}, FULL: {"rows": 10_000}}),
+    "data_check": Benchmark("data_check", {SHORT: {"rows": 10_000}, FULL: {"rows": 100_000}}),
+    "tokens": Benchmark("tokens", {SHORT: {"rows": 2_000}, FULL: {"rows": 10_000}}),
+    "first_batch": Benchmark(
+        "first_batch",
+        {
+            SHORT: {"rows": 5_000, "workers": (2,), "rounds": 3, "bars": False},
+            FULL: {"rows": 100_000, "workers": (1, 2), "rounds": 5, "bars": True},
+        },
+    ),
     "merge": Benchmark("merge", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
     "gguf": Benchmark("gguf", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
     "train_step": Benchmark(

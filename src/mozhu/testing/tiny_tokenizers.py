@@ -28,7 +28,7 @@ from mozhu.testing.rows import SENTENCES
 
 TOKENIZERS = ("bpe", "sentencepiece")
 TEMPLATES = ("chatml", "llama2", "llama3", "gemma", "mistral", "qwen3", "qwen2_vl")
-_QWEN2_REGEX = (
+QWEN2_REGEX = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -95,7 +95,7 @@ def _byte_level(template: str, vocab: int) -> Any:
     built.normalizer = normalizers.NFC()
     built.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_QWEN2_REGEX), behavior="isolated"),
+            pre_tokenizers.Split(Regex(QWEN2_REGEX), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

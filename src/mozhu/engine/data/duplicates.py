@@ -24,9 +24,8 @@ _NEARLY = 0.9999
 # A sign before a number is part of what is said: 5 + 3 is not 5 - 3.
 _NO_LETTERS = re.compile(r"(?:(?![-+*/=<>×÷%^]\s*\d)[\W_])+")
 # Numbers, and words that turn a sentence into its opposite (their blanks and apostrophes are gone by then).
-_NUMBERS = re.compile(
-    r"[-+*/=<>×÷%^]|\d+|[不没沒无無非未别別勿]|not|never|(?:is|are|was|were|do|does|did|ca|wo|could|would|should)nt"
-)
+_NUMBERS = re.compile(r"[-+*/=<>×÷%^不没沒無无非未别別勿]|\d+")
+_NEGATIONS = re.compile(r"not|never|(?:is|are|was|were|do|does|did|ca|wo|could|would|should)nt")
 
 Likeness = NDArray[np.float64]
 
@@ -60,7 +59,7 @@ class Duplicates:
         plain = letters(content)
         self._lengths.append(len(plain))
         self._same.append(hash((plain, apart)))
-        self._said.append(hash((tuple(_NUMBERS.findall(plain)), apart)))
+        self._said.append(hash((tuple(_turning(plain)), apart)))
         return self._letters.add(plain)
 
     def __len__(self) -> int:
@@ -115,9 +114,17 @@ def similarity(first: str, second: str, least: float = 0.0) -> float:
     longer = max(len(first), len(second))
     if not longer or abs(len(first) - len(second)) > (1 - least) * longer:
         return 1.0 if first == second else 0.0
-    if _NUMBERS.findall(first) != _NUMBERS.findall(second):
+    if _turning(first) != _turning(second):
         return 0.0
     return 1 - edit_distance(first, second) / longer
+
+
+def _turning(plain: str) -> list[str]:
+    """What two texts that say the same must share: their numbers and negations in order."""
+    found = _NUMBERS.findall(plain)
+    if "nt" in plain or "not" in plain or "never" in plain:
+        found += _NEGATIONS.findall(plain)
+    return found
 
 
 def edit_distance(first: str, second: str) -> int:

@@ -43,7 +43,7 @@ _ENGLISH_INSIDE = re.compile(r"[A-Za-z]{2,}(?:[ ,.'-]+[A-Za-z]{2,}){2,}")
 _ADDRESS = re.compile(r"\w+://\S+")
 _MOST_HAN = 15
 # The beginning of a text shows its language.
-_LOOKED_AT = 2000
+_LOOKED_AT = 600
 _LEAST_MIXED = 2
 _QUOTED = re.compile("《[^《》]{1,60}》|「[^「」]{1,60}」|『[^『』]{1,60}』|“[^“”]{1,60}”")
 

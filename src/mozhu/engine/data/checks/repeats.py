@@ -21,11 +21,12 @@ def find_repeats(content: str) -> Hit | None:
     count = len(words) - _GRAM + 1
     if count < _FEWEST - _GRAM:
         return None
-    grams = {words[place : place + _GRAM] for place in range(count)}
-    if len(grams) >= _LEAST_NEW * count:
+    grams = [words[place : place + _GRAM] for place in range(count)]
+    new = len(set(grams))
+    if new >= _LEAST_NEW * count:
         return None
-    often, times = Counter(words[place : place + _GRAM] for place in range(count)).most_common(1)[0]
-    shown = f"{1 - len(grams) / count:.0%}"
+    often, times = Counter(grams).most_common(1)[0]
+    shown = f"{1 - new / count:.0%}"
     return Hit(
         "DATA-310", "warning", around(content, 0, 50), {"share": shown, "often": often, "times": times}
     )

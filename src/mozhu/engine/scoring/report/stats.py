@@ -53,7 +53,11 @@ def statistics_page(found: Statistics) -> str:
             Section(text("stats.languages"), _languages(whole), _languages_note(whole)),
             *(_labels(labels) for labels in whole.labels),
             Section(text("stats.first_words"), _first_words(whole), _different(whole.first_words.different)),
-            Section(text("stats.repeats"), _repeats(found), text(f"stats.repeats_{found.repeats.method}")),
+            Section(
+                text("stats.repeats"),
+                _repeats(found),
+                _without_marks(text(f"stats.repeats_{found.repeats.method}")),
+            ),
         ),
         Section(text("stats.extras"), extras_table(whole)),
         _rejected(whole),
@@ -69,7 +73,8 @@ def settings_line(found: Statistics) -> str:
     if tokens is None:
         return text("stats.no_model")
     told = text("stats.cut_off", limit=f"{tokens.max_length:,}")
-    return f"{told} · train_on {found.settings['train_on']}"
+    settings = found.settings
+    return f"{told} · train_on {settings['train_on']} · over_length {settings['over_length']}"
 
 
 def _heading(found: Statistics) -> Heading:
@@ -176,26 +181,29 @@ def _over_note(found: Statistics, tokens: Tokens) -> str:
     limit = f"{tokens.max_length:,}"
     if not tokens.over:
         return text("stats.none_over", limit=limit)
-    return text(
-        "stats.over_note",
-        policy=found.settings["over_length"],
-        rows=f"{tokens.rows_over:,}",
-        limit=limit,
-        lost=f"{tokens.lost:,}",
-        trained=f"{tokens.trained_lost:,}",
-        dropped=f"{tokens.dropped:,}",
+    return _without_marks(
+        text(
+            "stats.over_note",
+            policy=found.settings["over_length"],
+            rows=f"{tokens.rows_over:,}",
+            limit=limit,
+            lost=f"{tokens.lost:,}",
+            trained=f"{tokens.trained_lost:,}",
+            dropped=f"{tokens.dropped:,}",
+        )
     )
 
 
 def _trained(tokens: Tokens) -> Html:
     if tokens.trained_share is None:
         return Html("")
-    total = tokens.kept_tokens + tokens.lost
-    read = tokens.kept_tokens - tokens.kept_trained
+    measured = tokens.lengths.summary.total if tokens.lengths.summary else 0
+    read, lost = tokens.kept_tokens - tokens.kept_trained, max(0, measured - tokens.kept_tokens)
+    total = tokens.kept_tokens + lost
     shares = [
         (tokens.kept_trained, "trained", "main"),
         (read, "read", "quiet"),
-        (tokens.lost, "lost", "second"),
+        (lost, "lost", "second"),
     ]
     return stacked(
         [(text(f"stats.stack.{name}"), css, share_of(count, total)) for count, name, css in shares]
@@ -264,6 +272,11 @@ def _pair_sections(pairs: Pairs | None) -> list[Section]:
     return [Section(text("stats.pairs"), joined(drawn, wins, lengths_table(lines)), note)]
 
 
+def _without_marks(words: str) -> str:
+    """A note is plain text: no marks around what would be typed."""
+    return words.replace("`", "")
+
+
 def _halves(*sections: Section) -> list[Section]:
     """Sections that take half of the width where there is room for two; of an odd number the last takes all."""
     shown = [section for section in sections if section.body.markup]
@@ -329,7 +342,9 @@ def _repeats(found: Statistics) -> Html:
 
 def _rejected(part: PartStatistics) -> Section:
     return Section(
-        text("stats.rejected_rows"), reasons_table(part.rejected_reasons), text("stats.rejected_note")
+        text("stats.rejected_rows"),
+        reasons_table(part.rejected_reasons),
+        _without_marks(text("stats.rejected_note")),
     )
 
 

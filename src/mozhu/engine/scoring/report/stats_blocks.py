@@ -200,7 +200,7 @@ def extras_table(part: PartStatistics) -> Html:
 
 def reasons_table(reasons: Sequence[Reason]) -> Html:
     rows: list[Sequence[Cell]] = [
-        (code(one.code), one.reason, f"{one.count:,}", code(one.first)) for one in reasons
+        (code(one.code), _ticked(one.reason), f"{one.count:,}", code(one.first)) for one in reasons
     ]
     names = [text(f"stats.{name}") for name in ("code", "reason", "count", "first")]
     return table(names, rows, numeric=(2,))
@@ -232,6 +232,12 @@ def sample_block(row: Shown) -> Html:
 
 def _turn(css: str, name: str, content: str) -> str:
     return f'<div class="turn {escape(css)}"><h3>{escape(name)}</h3><p>{escape(content)}</p></div>'
+
+
+def _ticked(words: str) -> Html:
+    """What stands between backticks as code."""
+    pieces = words.split("`")
+    return joined(*(code(piece) if place % 2 else Html(escape(piece)) for place, piece in enumerate(pieces)))
 
 
 def _median(spread: Spread) -> str:
