@@ -456,6 +456,12 @@ class TooManyLostRows(DataError):
     code = "TRAIN-008"
 
 
+class StageNeedsFlatRows(SpecError):
+    """The model or the method cannot keep rows apart that are laid end to end, which the stage needs."""
+
+    code = "TRAIN-009"
+
+
 class NotEnoughDisk(MachineError):
     """The forecast needs more room than the disk of the run folder has."""
 

@@ -12,6 +12,9 @@ from mozhu.specs.data import FileFormat, OverLength, RowShape
 TrainType = Literal["lora", "qlora", "full", "multimodal", "ia3", "prefix"]
 
 
+Stage = Literal["sft", "pt", "dpo", "orpo", "rm", "kto", "classification"]
+
+
 class TrainSpec(Spec):
     """One training run. Defaults are proven ones; ``None`` means that the machine or the model decides.
 
@@ -37,6 +40,7 @@ class TrainSpec(Spec):
     run_name: str | None = None
 
     train_type: TrainType = "lora"
+    stage: Stage = "sft"
     engine: str = "hf"
     num_train_epochs: float = Field(default=3.0, gt=0)
     max_steps: Positive | None = None
@@ -77,6 +81,11 @@ class TrainSpec(Spec):
     eval_steps: Positive | None = None
     save_steps: Positive | None = None
     save_total_limit: Positive = 3
+    beta: float = Field(default=0.1, gt=0)
+    dpo_loss: Literal["sigmoid", "hinge", "ipo"] = "sigmoid"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    wanted_weight: float = Field(default=1.0, gt=0)
+    unwanted_weight: float = Field(default=1.0, gt=0)
     logging_steps: Positive = 1
     seed: int = Field(default=42, ge=0, lt=2**32)
 

@@ -5,6 +5,7 @@ A pair becomes two examples, the wanted answer first; a marked or classified row
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from mozhu.engine.data.encoding import Encoded, EncodedExample, encode_rows
 from mozhu.engine.data.tokens import CutRow, DroppedRow, FittedRow
 
+from mozhu.kernel.errors import RefusedConversation
+
 if TYPE_CHECKING:
     from mozhu.engine.weights.template import Renderer
 
 Stage = Literal["sft", "pt", "dpo", "orpo", "rm", "kto", "classification"]
 PAIRED: frozenset[str] = frozenset({"dpo", "orpo", "rm"})
-# Stages whose examples are read whole: nothing in them is a label token.
-READ_WHOLE: frozenset[str] = frozenset({"rm", "classification"})
+# Stages whose answers are read whole and judged at their end.
+READ_WHOLE: frozenset[str] = frozenset({"rm"})
 WANTED, UNWANTED = 1, 0
 
 
@@ -60,13 +63,17 @@ def fit_stage(
             waiting.append((row, len(sides)))
             yield from sides
 
+    if stage == "classification":
+        for row in rows:
+            yield _classified(row, renderer, tokenizer, max_length, reject, classes or {})
+        return
     encoded: list[Encoded] = []
     for found in encode_rows(passing(), renderer, tokenizer, train_on="all"):
         encoded.append(found)
         row, count = waiting[0]
         if len(encoded) == count:
             waiting.popleft()
-            yield _staged(row, encoded, stage, max_length, reject, classes or {})
+            yield _staged(row, encoded, stage, max_length, reject)
             encoded = []
 
 
@@ -84,7 +91,6 @@ def _staged(
     stage: str,
     limit: int,
     reject: bool,
-    classes: dict[str, int],
 ) -> StagedRow:
     if row.get("images"):
         return _lost(row, "DATA-123")
@@ -109,12 +115,42 @@ def _staged(
     if stage in PAIRED and answers[0].ids == answers[1].ids:
         return _lost(row, "DATA-170", cut=cut, max_length=limit)
     marks = (WANTED, UNWANTED) if stage in PAIRED else (int(bool(row.get("label"))),)
-    if stage == "classification":
-        number = classes.get(str(row["label"]))
-        if number is None:
-            return _lost(row, "DATA-171", label=str(row["label"]), known=", ".join(classes) or "-")
-        marks = (number,)
     return StagedRow(FittedRow(row, answers, cut), marks)
+
+
+def _classified(
+    row: dict[str, Any],
+    renderer: Renderer | None,
+    tokenizer: Any,
+    limit: int,
+    reject: bool,
+    classes: dict[str, int],
+) -> StagedRow:
+    """The text as the model is asked with it, up to where an answer would begin, and the number of its class."""
+    if row.get("images"):
+        return _lost(row, "DATA-123")
+    number = classes.get(str(row["label"]))
+    if number is None:
+        return _lost(row, "DATA-171", label=str(row["label"]), known=", ".join(classes) or "-")
+    try:
+        ids = array("i", _asked_ids(row, renderer, tokenizer))
+    except RefusedConversation as error:
+        return _lost(row, "DATA-122", reason=error.params.get("reason") or error.what)
+    cut = None
+    if len(ids) > limit:
+        kept = 0 if reject else limit
+        cut = CutRow(row["row_id"], len(ids), kept, "reject" if reject else "right", (kept,) if kept else ())
+        if reject:
+            return _lost(row, "DATA-125", cut=cut, tokens=len(ids), max_length=limit)
+    example = EncodedExample(ids[:limit], ((1, min(limit, len(ids))),))
+    return StagedRow(FittedRow(row, [example], cut), (number,))
+
+
+def _asked_ids(row: dict[str, Any], renderer: Renderer | None, tokenizer: Any) -> list[int]:
+    if renderer is not None:
+        return renderer.prompt_ids(row["messages"], row.get("tools"), row=row["row_id"])
+    content = "\n".join(str(message["content"]) for message in row["messages"])
+    return list(tokenizer(content, add_special_tokens=True)["input_ids"])
 
 
 def _answer(row: dict[str, Any], side: Encoded, stage: str) -> EncodedExample:

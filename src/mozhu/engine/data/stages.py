@@ -12,6 +12,8 @@ KINDS_OF_STAGE = {
     "sft": ("sft", "text"),
     "pt": ("text",),
     "dpo": ("preference",),
+    "orpo": ("preference",),
+    "rm": ("preference",),
     "kto": ("kto",),
     "classification": ("classification",),
 }

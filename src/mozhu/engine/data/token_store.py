@@ -7,6 +7,7 @@ A folder holds, little-endian:
     span_ends.i64  where each example's spans end in it, in numbers
     rows.txt       the row ids, UTF-8, end to end
     row_ends.i64   where each row id ends in it, in bytes
+    marks.i32      a number for each example, where the stage has one (wanted or not, a class); else empty
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from mozhu.engine.data.encoding import IGNORED, EncodedExample
 from mozhu.engine.data.tokens import Example, TokenStats, stats_of_lengths
 from mozhu.kernel.files import reading, writing
 
-IDS, ENDS, SPANS, SPAN_ENDS, ROWS, ROW_ENDS = FILES = (
+IDS, ENDS, SPANS, SPAN_ENDS, ROWS, ROW_ENDS, MARKS = FILES = (
     "ids.i32",
     "ends.i64",
     "spans.i32",
     "span_ends.i64",
     "rows.txt",
     "row_ends.i64",
+    "marks.i32",
 )
 _CODES = {".i32": "i", ".i64": "q", ".txt": "B"}
 _BUFFERED = 1 << 16
@@ -63,10 +65,12 @@ class StoreWriter:
             if kind is None:
                 self._flush()
 
-    def add(self, example: EncodedExample, row_id: str) -> None:
+    def add(self, example: EncodedExample, row_id: str, mark: int | None = None) -> None:
         self._put(IDS, example.ids, ENDS)
         self._put(SPANS, [place for span in example.spans for place in span], SPAN_ENDS)
         self._put(ROWS, row_id.encode("utf-8"), ROW_ENDS)
+        if mark is not None:
+            self._kept[MARKS].append(mark)
         self.count += 1
         self.lengths[len(example.ids)] += 1
         self.labels += sum(end - start for start, end in example.spans)
@@ -101,6 +105,7 @@ class TokenStore(Sequence[Example]):
         self._ids, self._ends = _mapped(path / IDS), _mapped(path / ENDS)
         self._spans, self._span_ends = _mapped(path / SPANS), _mapped(path / SPAN_ENDS)
         self._rows, self._row_ends = _mapped(path / ROWS), _mapped(path / ROW_ENDS)
+        self._marks = _mapped(path / MARKS)
         self._chosen = _mapped(chosen) if chosen is not None else range(len(self._ends))
 
     def __len__(self) -> int:
@@ -114,6 +119,10 @@ class TokenStore(Sequence[Example]):
         if isinstance(index, slice):
             return [self._example(place) for place in self._chosen[index]]
         return self._example(self._chosen[index])
+
+    def mark(self, index: int) -> int:
+        """The number that the stage gave the example; 0 where it gives none."""
+        return int(self._marks[self._chosen[index]]) if len(self._marks) else 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TokenStore, (self.path, self.chosen)

@@ -15,6 +15,7 @@ from mozhu.engine.data.token_cache import DamagedEntry, Entry, TokenCache, finis
 from mozhu.engine.data.token_store import TokenStore
 from mozhu.engine.training.engine import TrainingData
 from mozhu.engine.training.lost_rows import check_lost
+from mozhu.engine.training.staged import staged
 from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VALIDATION, TokenRequest
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
@@ -52,8 +53,8 @@ def training_data(
         entry = Entry(path, finish_entry(path, "", _builder(request, emit)(path)))
     _copy_lists(entry.path, folder)
     check_lost(spec, entry.facts["refs"])
-    parts = [TokenStore(entry.path, entry.path / name) for name in (TRAIN, VALIDATION)]
-    return TrainingData(parts[0], parts[1], keep=private)
+    parts = [staged(TokenStore(entry.path, entry.path / name), spec.stage) for name in (TRAIN, VALIDATION)]
+    return TrainingData(parts[0], parts[1], keep=private, classes=tuple(entry.facts["classes"]))
 
 
 def _cached(request: TokenRequest, cache: TokenCache, emit: Emit) -> Entry:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mozhu.engine.data.tokens import Example
 from mozhu.engine.weights.references import FoundModel
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.findings import Finding
@@ -16,14 +15,17 @@ from mozhu.specs.train import TrainSpec
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows ready to train on: token ids with labels, -100 where nothing is to be learnt.
+    """Rows ready to train on: examples of token ids with labels, -100 where nothing is to be learnt; or, for the
+    stages that need them, pairs and marked examples (staged.py).
 
     Lists, or stores on disk that give an example when it is asked for. ``keep``: what lives as long as they do.
+    ``classes``: the names of classes in the order of their numbers.
     """
 
-    train: Sequence[Example]
-    validation: Sequence[Example]
+    train: Sequence[Any]
+    validation: Sequence[Any]
     keep: object = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

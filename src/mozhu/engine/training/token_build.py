@@ -14,9 +14,10 @@ from typing import Any
 from mozhu.engine.data.dataset import RowStream
 from mozhu.engine.data.parity import GATE_ROWS, require_parity
 from mozhu.engine.data.rows import Tally, excerpt
+from mozhu.engine.data.stage_tokens import PAIRED, StagedRow, fit_stage
 from mozhu.engine.data.split import Shares, Split, hold_out, rank
 from mozhu.engine.data.token_store import StoreWriter, write_numbers
-from mozhu.engine.data.tokens import CutRow, DroppedRow, FittedRow, Losses, fit_rows
+from mozhu.engine.data.tokens import CutRow, DroppedRow, Losses, fit_rows
 from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VALIDATION, TokenRequest, refs
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.tokenizer import load_tokenizer
@@ -48,8 +49,9 @@ def build_tokens(request: TokenRequest, folder: Path, emit: Emit) -> dict[str, A
     _gate(request, streams[0], renderer, tokenizer, recorder)
     started = time.monotonic()
     with writing(folder), StoreWriter(folder) as store, _Lists(folder) as lists:
+        classes = _classes(request, streams[0])
         sets = [
-            _Set(ref, request, stream, store, lists, _Progress(stream, emit))
+            _Set(ref, request, stream, store, lists, _Progress(stream, emit), classes)
             for ref, stream in zip(refs(request.spec), streams, strict=True)
         ]
         for each in sets:
@@ -68,15 +70,28 @@ def build_tokens(request: TokenRequest, folder: Path, emit: Emit) -> dict[str, A
         "validation": len(validation),
         "tokens": stats.tokens,
         "stats": asdict(stats),
+        "classes": classes,
     }
+
+
+def _classes(request: TokenRequest, stream: RowStream) -> dict[str, int]:
+    """The classes of the training data in the order of their names, each with its number."""
+    if request.spec.stage != "classification":
+        return {}
+    labels = {str(row["label"]) for row in stream if not isinstance(row, RejectedRow)}
+    return {label: number for number, label in enumerate(sorted(labels))}
 
 
 def _gate(
     request: TokenRequest, stream: RowStream, renderer: Renderer | None, tokenizer: Any, emit: Emit
 ) -> None:
-    """The parity gate over the first rows."""
+    """The parity gate over the first rows; where a class is learned, nothing is answered."""
     spec = request.spec
+    if spec.stage == "classification":
+        return
     first = list(islice((row for row in stream if not isinstance(row, RejectedRow)), GATE_ROWS))
+    if spec.stage in PAIRED:
+        first = [{**row, "messages": row["messages"] + row["chosen"]} for row in first]
     require_parity(
         first,
         request.base,
@@ -119,6 +134,7 @@ class _Set:
     store: StoreWriter
     lists: _Lists
     progress: _Progress
+    classes: dict[str, int]
     rows: int = 0
     rejected: int = 0
     dropped: int = 0
@@ -133,22 +149,35 @@ class _Set:
         self.losses = Losses(self.request.limit)
 
     def run(self, renderer: Renderer | None, tokenizer: Any) -> None:
-        spec = self.request.spec
-        fitted = fit_rows(
-            self._read(),
-            renderer,
-            max_length=self.request.limit,
-            tokenizer=tokenizer,
-            train_on=spec.train_on,
-            over_length=spec.over_length,
-        )
-        for number, found in enumerate(fitted):
+        for number, found in enumerate(self._fitted(renderer, tokenizer)):
             self._keep(number, found)
         if not self.rows:
             why = self.tally.reasons() or "-"
             raise NoUsableRows(path=str(self.stream.place.path), count=self.tally.total, reasons=why)
         if not self.examples:
             raise NoTrainableTokens(rows=self.rows, max_length=self.request.limit)
+
+    def _fitted(self, renderer: Renderer | None, tokenizer: Any) -> Iterator[StagedRow]:
+        spec, limit = self.request.spec, self.request.limit
+        if spec.stage in {"sft", "pt"}:
+            fitted = fit_rows(
+                self._read(),
+                renderer,
+                max_length=limit,
+                tokenizer=tokenizer,
+                train_on=spec.train_on,
+                over_length=spec.over_length,
+            )
+            return map(StagedRow, fitted)
+        return fit_stage(
+            self._read(),
+            renderer,
+            stage=spec.stage,
+            max_length=limit,
+            reject=spec.over_length == "reject",
+            classes=self.classes,
+            tokenizer=tokenizer,
+        )
 
     def tell(self, emit: Emit) -> None:
         if self.rejected:
@@ -183,9 +212,11 @@ class _Set:
             self.progress.tell(self.rows, raw.file, raw.line)
             yield row
 
-    def _keep(self, number: int, found: FittedRow) -> None:
-        for example in found.examples:
-            self.store.add(example, found.row["row_id"])
+    def _keep(self, number: int, staged: StagedRow) -> None:
+        found = staged.fitted
+        for place, example in enumerate(found.examples):
+            mark = staged.marks[place] if staged.marks else None
+            self.store.add(example, found.row["row_id"], mark)
             self.lengths[len(example.ids)] += 1
             if self.request.splits:
                 self.example_ranks.append(self.ranks[number])

@@ -19,7 +19,7 @@ from mozhu.kernel.texts import language
 from mozhu.specs.train import TrainSpec
 
 # Raised when the same rows would give other tokens, or an entry holds other things.
-FORMAT = 1
+FORMAT = 2
 PARTS = ("train", "validation")
 # What lies beside the store: which examples train and validate, and the rows that were lost or cut.
 TRAIN, VALIDATION = "train.i64", "validation.i64"
@@ -87,6 +87,7 @@ class TokenRequest:
                 },
                 "template": self.template,
                 "day": utc_now().date().isoformat() if dated else None,
+                "stage": spec.stage,
                 "train_on": spec.train_on,
                 "max_length": self.limit,
                 "over_length": spec.over_length,
@@ -110,7 +111,7 @@ def spec_reading(spec: TrainSpec) -> Reading:
         format_type=spec.format_type,
         input_format=spec.input_format,
         columns=spec.columns,
-        stage="sft",
+        stage=spec.stage,
     )
 
 

@@ -26,10 +26,12 @@ from mozhu.engine.weights.problems import lines, problem
 from mozhu.engine.weights.references import FoundModel, find_model
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.token_files import TOKENIZER_FILES
+from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel.errors import BaseMismatch, DamagedWeights, NotEnoughMemory, UnsupportedModel
 from mozhu.kernel.files import human_size
 
 _SHOWN = 8
+_NEW_HEAD = ("score.", "classifier.")
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,18 @@ def load_model(
     return model.eval()
 
 
-def load_base(folder: ModelFolder, device: torch.device, dtype: torch.dtype, **more: Any) -> Any:
+def load_base(
+    folder: ModelFolder,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    head: dict[str, Any] | None = None,
+    **more: Any,
+) -> Any:
     """The full model of ``folder`` on ``device``, in evaluation mode; ``more`` goes to transformers as it is.
+
+    Args:
+        head: Give it a new scoring head instead of its language-model head, and these values of its configuration.
 
     Attention is PyTorch's fused one (SDPA) wherever the architecture supports it, which transformers decides.
 
@@ -103,7 +115,8 @@ def load_base(folder: ModelFolder, device: torch.device, dtype: torch.dtype, **m
     """
     try:
         with without_bars():
-            model, told = model_class(folder).from_pretrained(
+            kind = model_class(folder) if head is None else AutoModelForSequenceClassification
+            model, told = kind.from_pretrained(
                 str(folder.path),
                 dtype=dtype,
                 local_files_only=True,
@@ -111,8 +124,12 @@ def load_base(folder: ModelFolder, device: torch.device, dtype: torch.dtype, **m
                 trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused below, all of them at once
+                **(head or {}),
                 **more,
             )
+        if head is not None:
+            told["missing_keys"] = [name for name in told["missing_keys"] if not name.startswith(_NEW_HEAD)]
+            _set_padding(model, folder)
         _check_told(folder, told)
         return model.to(device).eval()
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -121,6 +138,13 @@ def load_base(folder: ModelFolder, device: torch.device, dtype: torch.dtype, **m
     except (ValueError, KeyError, ImportError, RuntimeError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UnsupportedModel(path=str(folder.path), family=folder.family or "?", reason=reason) from error
+
+
+def _set_padding(model: Any, folder: ModelFolder) -> None:
+    """Without a padding token transformers scores single rows only."""
+    if model.config.pad_token_id is None:
+        found = load_tokenizer(folder.path)
+        model.config.pad_token_id = found.pad_token_id if found.pad_token_id is not None else found.eos_token_id
 
 
 def _check_told(folder: ModelFolder, told: dict[str, Any]) -> None:

@@ -17,7 +17,10 @@ from mozhu.engine.training.engines.flat.lora import fuse_lora
 from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
 from mozhu.engine.training.engines.hf_network import trainable_network
 from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace, RunCallback
+from mozhu.engine.training.engines.marked import ClassObjective, KtoObjective
 from mozhu.engine.training.engines.objective import Objective
+from mozhu.engine.training.engines.preference import DpoObjective, OrpoObjective, RewardObjective
+from mozhu.engine.training.engines.reference import reference_of
 from mozhu.engine.training.engines.sft import FlatSft, PaddedSft
 from mozhu.engine.training.preflight import quantisation_fallback
 from mozhu.engine.training.stop import StopFlag
@@ -25,6 +28,7 @@ from mozhu.engine.weights.device import pick_device
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
+from mozhu.kernel.errors import StageNeedsFlatRows
 from mozhu.kernel.files import read_jsonl, replacing_folder
 from mozhu.kernel.machine import free_core_count
 from mozhu.kernel.paths import checkpoint_step
@@ -52,7 +56,7 @@ class HfEngine:
         described = ModelFolder.open(model.base)
         place = pick_device(spec.device)
         device = place.type
-        network = trainable_network(spec, described, place)
+        network = trainable_network(spec, described, place, data.classes)
         objective = _objective(spec, network, described, data, emit)
         pace = Pace(total=_total_steps(spec, len(data.train)))
         stop = StopFlag()
@@ -88,15 +92,33 @@ class HfEngine:
 def _objective(
     spec: TrainSpec, network: Any, described: ModelFolder, data: TrainingData, emit: Emit
 ) -> Objective:
-    """Rows end to end where the model keeps them apart, which is tried; else padded."""
-    if spec.packing and spec.train_type not in _WITH_OWN_INPUTS:
+    """Rows end to end where the model keeps them apart, which is tried; else padded.
+
+    Raises:
+        StageNeedsFlatRows: TRAIN-009, the stage cannot be padded.
+    """
+    plain = spec.stage in {"sft", "pt"}
+    if (spec.packing or not plain) and spec.train_type not in _WITH_OWN_INPUTS:
         if keeps_rows_apart(network, data.train):
+            found = _flat_objective(spec, network)
             make_flat(network)
             fuse_lora(network)
-            return FlatSft()
-        emit("finding", level="info", code="TRAIN-041", params={"family": described.family})
+            return found
+        if plain:
+            emit("finding", level="info", code="TRAIN-041", params={"family": described.family})
+    if not plain:
+        raise StageNeedsFlatRows(stage=spec.stage, family=described.family, train_type=spec.train_type)
     pad = load_tokenizer(described.path).pad_token_id
     return PaddedSft(pad if pad is not None else 0)
+
+
+def _flat_objective(spec: TrainSpec, network: Any) -> Objective:
+    if spec.stage == "dpo":
+        return DpoObjective(spec, reference_of(network))
+    if spec.stage == "kto":
+        return KtoObjective(spec, reference_of(network))
+    others = {"orpo": lambda: OrpoObjective(spec), "rm": RewardObjective, "classification": ClassObjective}
+    return others.get(spec.stage, FlatSft)()
 
 
 def _trainer(

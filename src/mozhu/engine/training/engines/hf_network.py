@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,18 +16,24 @@ from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.load import load_base
 from mozhu.specs.train import TrainSpec
 
-_CAUSAL = "CAUSAL_LM"
+_CAUSAL, _SCORING = "CAUSAL_LM", "SEQ_CLS"
 # IA3 scales what these layers read instead of what they write (Liu et al., 2022).
 _FEED_FORWARD = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
 _IA3_WITH = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn")
 
 
-def trainable_network(spec: TrainSpec, described: ModelFolder, place: torch.device) -> Any:
-    """The base of ``described`` on ``place`` with what ``spec`` trains; only that has gradients."""
+def trainable_network(
+    spec: TrainSpec, described: ModelFolder, place: torch.device, classes: Sequence[str] = ()
+) -> Any:
+    """The base of ``described`` on ``place`` with what ``spec`` trains; only that has gradients.
+
+    Stages that score rows get a new head: one number for a reward, one for each of ``classes``.
+    """
     quantization = used_quantisation(spec, has_gpu=place.type == "cuda")
     dtype = pick_dtype(place, described, spec.dtype)
     options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
-    model = load_base(described, place, dtype, **options)
+    head = _head(spec, classes)
+    model = load_base(described, place, dtype, head=head, **options)
     model.config.use_cache = False
     if quantization != "none":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=spec.gradient_checkpointing)
@@ -37,11 +44,22 @@ def trainable_network(spec: TrainSpec, described: ModelFolder, place: torch.devi
     return get_peft_model(model, adapter_config(spec, described))
 
 
+def _head(spec: TrainSpec, classes: Sequence[str]) -> dict[str, Any] | None:
+    """What the configuration of a model says of its scoring head; ``None`` where it writes text."""
+    if spec.stage == "rm":
+        return {"num_labels": 1}
+    if spec.stage == "classification":
+        names = dict(enumerate(classes))
+        return {"num_labels": len(names), "id2label": names, "label2id": {v: k for k, v in names.items()}}
+    return None
+
+
 def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
     """PEFT's configuration of the adapter."""
     targets = target_modules(spec, described)
+    task = _SCORING if spec.stage in {"rm", "classification"} else _CAUSAL
     if spec.train_type == "prefix":
-        return PrefixTuningConfig(num_virtual_tokens=spec.virtual_tokens, task_type=_CAUSAL)
+        return PrefixTuningConfig(num_virtual_tokens=spec.virtual_tokens, task_type=task)
     if spec.train_type == "ia3":
         forward = [name for name in targets if name in _FEED_FORWARD]
         with_attention = [name for name in targets if name in _IA3_WITH]
@@ -49,7 +67,7 @@ def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
         return IA3Config(
             target_modules=chosen,
             feedforward_modules=[name for name in chosen if name in _FEED_FORWARD],
-            task_type=_CAUSAL,
+            task_type=task,
         )
     return LoraConfig(
         r=spec.lora_rank,
@@ -59,7 +77,7 @@ def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
         use_rslora=spec.use_rslora,
         use_dora=spec.use_dora,
         init_lora_weights="pissa" if spec.lora_init == "pissa" else True,
-        task_type=_CAUSAL,
+        task_type=task,
         bias="none",
     )
 

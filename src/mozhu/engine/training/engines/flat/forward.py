@@ -16,7 +16,7 @@ from mozhu.engine.training.engines.flat.batch import FlatBatch
 from mozhu.engine.training.engines.flat.logps import token_logps
 from mozhu.engine.training.engines.flat.loss import label_loss
 
-Wanted = Literal["loss", "logps", "scores"]
+Wanted = Literal["loss", "logps", "scores", "hidden"]
 
 
 def make_flat(network: Any) -> None:
@@ -45,7 +45,7 @@ class _FlatForward:
 
     ``loss``: ``scale`` times the summed cross-entropy of what the batch teaches. ``logps``: the log-probability
     of each learned token. ``scores``: what the classification or reward head says at the last token of each row,
-    shape (rows, labels).
+    shape (rows, labels). ``hidden``: the last hidden state of every token, shape (tokens, width).
     """
 
     def __init__(self, causal: Any, own_attention: str) -> None:
@@ -63,6 +63,8 @@ class _FlatForward:
         if flat is None:
             return type(self._causal).forward(self._causal, *args, **more)
         hidden = self._hidden(flat)
+        if wanted == "hidden":
+            return {"hidden": hidden}
         if wanted == "scores":
             last = flat.bounds[1:].to(hidden.device).long() - 1
             return {"scores": self._causal.score(hidden.index_select(0, last)).float()}

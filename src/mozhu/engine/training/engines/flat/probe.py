@@ -10,8 +10,7 @@ import torch
 
 from mozhu.engine.data.tokens import Example
 from mozhu.engine.training.engines.flat.batch import FlatBatch, flatten
-from mozhu.engine.training.engines.flat.forward import causal_of, make_flat, make_plain
-from mozhu.engine.training.engines.flat.logps import row_sums
+from mozhu.engine.training.engines.flat.forward import Wanted, causal_of, make_flat, make_plain
 
 _TOKENS = 24
 # The flat rows may differ from single ones by this part of what a leak between them would change, or by rounding.
@@ -19,25 +18,27 @@ _SHARE_OF_LEAK = 0.05
 _ROUNDING = 1e-3
 
 
-def keeps_rows_apart(network: Any, examples: Sequence[Example]) -> bool:
-    """Whether flat rows have the log-probabilities that they have one by one; ``network`` is plain afterwards.
+def keeps_rows_apart(network: Any, examples: Sequence[Any]) -> bool:
+    """Whether flat rows give what they give one by one; ``network`` is plain afterwards.
 
-    The first tokens of two ``examples`` are scored one by one by the model as it is, then end to end, then end to
-    end as if they were one row: what that changes is what a leak would change. Models that need more than tokens
-    and positions, or whose attention does not come through transformers' interface, fail here.
+    The first tokens of two ``examples`` go through the model one by one as it is, then end to end, then end to end
+    as if they were one row: what that changes is what a leak would change. Compared are the tokens'
+    log-probabilities, or hidden states where the model scores rows. Models that need more than tokens and
+    positions, or whose attention does not come through transformers' interface, fail here.
     """
-    rows = [_short(example) for example in list(examples[:2]) or [Example([0], [0], "")]]
+    rows = [_short(example) for example in list(examples[:2]) or [Example([0, 0], [0, 0], "")]]
     rows = rows if len(rows) > 1 else rows * 2
+    wanted: Wanted = "logps" if causal_of(network).get_output_embeddings() is not None else "hidden"
     was_training = network.training
     network.eval()
     try:
         with torch.no_grad():
-            alone = torch.stack([_alone(network, row) for row in rows])
+            alone = torch.cat([_alone(network, row, wanted) for row in rows])
             make_flat(network)
             batch = flatten(rows)
-            apart = (_flat(network, batch) - alone).abs()[1]
-            leak = (_flat(network, _as_one(batch)) - alone).abs()[1]
-        return bool(apart <= _SHARE_OF_LEAK * leak or apart <= _ROUNDING * alone.abs()[1])
+            apart = _difference(network(flat=batch, wanted=wanted)[wanted], alone)
+            leak = _difference(network(flat=_as_one(batch), wanted=wanted)[wanted], alone)
+        return apart <= max(_SHARE_OF_LEAK * leak, _ROUNDING * float(alone.abs().mean()))
     except (TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError):
         return False
     finally:
@@ -45,21 +46,24 @@ def keeps_rows_apart(network: Any, examples: Sequence[Example]) -> bool:
         network.train(was_training)
 
 
-def _short(example: Example) -> Example:
-    ids = list(example.ids[:_TOKENS])
-    return Example(ids, ids, example.row_id)
+def _short(example: Any) -> Example:
+    found = getattr(example, "wanted", None) or getattr(example, "example", None) or example
+    ids = list(found.ids[:_TOKENS])
+    return Example(ids, ids, found.row_id)
 
 
-def _alone(network: Any, row: Example) -> torch.Tensor:
-    device = next(causal_of(network).parameters()).device
-    ids = torch.tensor([row.ids], device=device)
+def _alone(network: Any, row: Example, wanted: Wanted) -> torch.Tensor:
+    causal = causal_of(network)
+    ids = torch.tensor([row.ids], device=next(causal.parameters()).device)
+    if wanted == "hidden":
+        found: torch.Tensor = causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[0]
+        return found
     logits = network(input_ids=ids, use_cache=False).logits[0, :-1].float()
-    return torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None]).sum()
+    return torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None]).squeeze(1)
 
 
-def _flat(network: Any, batch: FlatBatch) -> torch.Tensor:
-    told = network(flat=batch, wanted="logps")["logps"]
-    return row_sums(told, batch.rows.to(told.device), len(batch.lengths))
+def _difference(found: torch.Tensor, alone: torch.Tensor) -> float:
+    return float((found.float() - alone.float()).abs().mean())
 
 
 def _as_one(batch: FlatBatch) -> FlatBatch:

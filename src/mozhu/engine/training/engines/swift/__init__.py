@@ -1,0 +1,1 @@
+"""The ``swift`` engine: ms-swift in an environment of its own, on our rows, with our events and artefacts."""
