@@ -212,3 +212,140 @@ def test_every_code_and_field_has_its_words(language: str) -> None:
         assert all(page[f"{code}.{part}"] for part in ("what", "expected", "next"))
     named = {f"field.{field.name}" for field in fields_of(CheckSpec)} - {"field.dataset"}
     assert named <= set(page_texts(language, "verb_data_check"))
+
+
+def codes(report: Any) -> list[str]:
+    return [finding.code for finding in report.findings]
+
+
+def test_rows_of_another_stage_are_findings_and_not_an_end(write: Write) -> None:
+    path = write_lines(
+        write, "text.jsonl", [{"text": f"一段用来预训练的文字，第 {n} 段。"} for n in range(3)]
+    )
+    warned, wrong = mozhu.check(path, stage="sft"), mozhu.check(path, stage="dpo")
+    assert codes(warned) == codes(wrong) == ["DATA-317"] * 3
+    assert [warned.errors, wrong.errors] == [0, 3]
+    assert codes(mozhu.check(path, stage="pt")) == codes(mozhu.check(path)) == []
+
+
+def test_excerpts_of_copies_and_of_other_findings_hide_private_data(write: Write) -> None:
+    row = {
+        "instruction": f"请打电话 13912345678 给张三，证件 {ID}",
+        "output": "<p>好的，13912345678 已经记下。</p>",
+    }
+    bench = write_lines(write, "bench.jsonl", [row])
+    path = write_lines(
+        write, "rows.jsonl", [row, row, {**row, "output": "<p>好的，13912345678 已经记下了</p>"}]
+    )
+    report = mozhu.check(path, against=bench, report="all.jsonl")
+    assert {"DATA-303", "DATA-311", "DATA-312", "DATA-324"} <= set(codes(report))
+    shown = json.dumps(report.to_json(), ensure_ascii=False) + Path("all.jsonl").read_text(encoding="utf-8")
+    assert "13912345678" not in shown and ID not in shown
+
+
+def test_another_label_is_a_contradiction_and_no_copy(write: Write) -> None:
+    rows = [
+        {"prompt": "怎样滑雪？", "completion": "先学会摔倒和停下。", "label": label}
+        for label in (True, False, True)
+    ]
+    assert [(f.code, f.line) for f in mozhu.check(write_lines(write, "kto.jsonl", rows)).findings] == [
+        ("DATA-321", 3),
+        ("DATA-320", 2),
+    ]
+
+
+def test_another_answer_to_the_same_question_is_told_but_not_for_other_images(write: Write) -> None:
+    same = alpaca(
+        [("天为什么是蓝的？", "因为空气散射蓝光。"), ("天为什么是蓝的？", "海水把它映蓝了，所以是蓝色。")]
+    )
+    report = mozhu.check(write_lines(write, "rows.jsonl", same))
+    assert [(f.code, f.level, f.line, f.field) for f in report.findings] == [
+        ("DATA-319", "info", 2, "instruction")
+    ]
+    for name in ("a.png", "b.png"):
+        write(name, b"png")
+    shown = [
+        {
+            "messages": [
+                {"role": "user", "content": "<image>图里是什么？"},
+                {"role": "assistant", "content": said},
+            ],
+            "images": [name],
+        }
+        for name, said in (
+            ("a.png", "一只猫在睡觉。"),
+            ("b.png", "一只狗在奔跑，很高兴。"),
+            ("b.png", "一只猫在睡觉。"),
+        )
+    ]
+    assert [(f.code, f.line) for f in mozhu.check(write_lines(write, "m.jsonl", shown)).findings] == [
+        ("DATA-319", 3)
+    ]
+
+
+def test_copies_of_a_copy_of_a_benchmark_are_the_benchmarks_too(write: Write) -> None:
+    question = "请说明金丝猴为什么生有金色的长毛，并举出两个理由"
+    bench = write_lines(write, "bench file, new.jsonl", alpaca([(question, "标准答案在这里，不公开。")]))
+    rows = alpaca([(question + "吧", "为了保暖。"), (question + "吧", "为了好看，也为了在高山上保暖。")])
+    path = write_lines(write, "rows.jsonl", rows)
+    found = [(f.code, f.line) for f in mozhu.check(path, against=[bench]).findings if f.code == "DATA-324"]
+    assert found == [("DATA-324", 1), ("DATA-324", 2)]
+    alone = mozhu.check(path, against=[bench], duplicates=False)
+    assert set(codes(alone)) == {"DATA-324"}
+
+
+def test_paths_with_blanks_and_several_lists_are_given_one_by_one(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_lines(
+        write, "my rows.jsonl", alpaca([("说一句话", "这里有坏词甲。"), ("再说一句", "这里有坏词乙。")])
+    )
+    first, second = write("list one.txt", "坏词甲\n"), write("list, two.txt", "坏词乙\n")
+    base = ["data", "check", "--dataset", str(path), "--json"]
+    for words in (
+        ["--words", str(first), "--words", str(second)],
+        ["--words", str(first), str(second)],
+        ["--words", f"{first},{write('three.txt', '坏词乙')}"],
+        [f"--words={first}", f"--words={second}"],
+    ):
+        assert main([*base, *words]) == 0
+        assert json.loads(capsys.readouterr().out)["counts"] == {"DATA-316": 2}
+
+
+def test_a_file_that_breaks_off_is_a_finding_and_the_others_are_checked(write: Write) -> None:
+    whole = json.dumps(
+        alpaca([(f"问题 {n} 是什么？", f"回答第 {n} 个问题。") for n in range(5)]),
+        ensure_ascii=False,
+        indent=1,
+    )
+    write("data/broken.json", whole[: whole.index("问题 3")])
+    write("data/noise.jsonl", bytes(range(256)) * 10)
+    write("data/odd.jsonl", '{"foo": 1}\n')
+    write_lines(write, "data/rows.jsonl", alpaca([("还好吗？", "")]))
+    report = mozhu.check("data")
+    found = {(f.file, f.line, f.code) for f in report.findings}
+    assert found == {
+        ("broken.json", 18, "FILE-004"),
+        ("noise.jsonl", 1, "DATA-004"),
+        ("odd.jsonl", 1, "DATA-002"),
+        ("rows.jsonl", 1, "DATA-105"),
+    }
+    assert report.rows == {"train": 3 + 4} and all(f.reason and f.fix for f in report.findings)
+
+
+def test_findings_beyond_the_list_are_counted_and_written(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mozhu.engine.data.checks.report.LISTED", 3)
+    path = write_lines(write, "rows.jsonl", alpaca([(f"第{n}问？", "") for n in range(10)]))
+    report = mozhu.check(path, report="all.jsonl")
+    assert len(report.findings) == 3 and report.unlisted == 7
+    assert report.counts() == {"DATA-105": 10} and report.errors == 10
+    assert len(Path("all.jsonl").read_text(encoding="utf-8").splitlines()) == 10
+
+
+def test_labels_that_are_texts_everywhere_are_right(write: Write) -> None:
+    texts = ["很好用，会再来买。", "包装破损，不满意。", "一般般，没有惊喜。"]
+    for labels, wanted in ((["1", "0", "1"], []), ([1, "0", 1], ["DATA-318"]), (["1", 0, 1], ["DATA-318"])):
+        rows = [{"text": content, "label": label} for content, label in zip(texts, labels)]
+        assert codes(mozhu.check(write_lines(write, "labels.jsonl", rows))) == wanted

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mozhu.engine.data.copies import find_copies
 from mozhu.engine.data.prepare import run_prepare
+from mozhu.kernel.errors import NoUsableRows
 from mozhu.kernel.files import read_jsonl
 from mozhu.specs.data import PrepareSpec
 from mozhu.specs.records.snapshot import Snapshot
@@ -118,6 +120,16 @@ def test_rows_of_a_benchmark_are_left_out_however_many_copies_there_are(
     rejected = list(read_jsonl(own_folder / "out/rejected.jsonl"))
     assert {row["code"] for row in rejected} == {"DATA-162"}
     assert all(row["params"]["other"].startswith("bench.json:") for row in rejected)
+
+
+def test_a_benchmark_without_rows_is_an_error_and_so_is_one_that_takes_every_row(
+    own_folder: Path, write: Any, events: Any
+) -> None:
+    rows = str(write("rows.json", [{"question": f"问题{n}", "answer": f"回答{n}"} for n in range(5)]))
+    for bench, code in ((str(write("empty.json", [])), "DATA-003"), (rows, "DATA-162")):
+        with pytest.raises(NoUsableRows) as caught:
+            run_prepare(PrepareSpec(input=rows, output_dir="out", against=(bench,)), own_folder, events)
+        assert code in str(caught.value) and not (own_folder / "out").exists()
 
 
 def test_copies_are_in_the_file_and_no_limit_counts_them(own_folder: Path, write: Any, events: Any) -> None:

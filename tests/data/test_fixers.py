@@ -223,7 +223,7 @@ def test_rows_about_markup_keep_their_tags() -> None:
 def test_tool_calls_and_what_tools_say_are_not_touched() -> None:
     calls = [{"type": "function", "function": {"name": "f", "arguments": {"q": "<p>x</p>  ＡＢ"}}}]
     said = json.dumps({"html": "<p>x</p>", "phone": "13812345678"})
-    row = {
+    row: dict[str, Any] = {
         "messages": [
             {"role": "user", "content": "<p>查询</p>"},
             {"role": "assistant", "content": "", "tool_calls": calls},
@@ -231,11 +231,40 @@ def test_tool_calls_and_what_tools_say_are_not_touched() -> None:
             {"role": "assistant", "content": "<p>好</p>"},
         ]
     }
-    mended = Mender(["html", "width", "spaces", "pii"]).convert({}, lambda _: row)
+    mended = Mender(["html", "width", "spaces"]).convert({}, lambda _: row)
     assert [message["content"] for message in mended.content["messages"]] == ["查询", "", said, "好"]
     assert mended.content["messages"][1]["tool_calls"] == calls
     assert mended.changes == {"html": 2}
     assert row["messages"][0]["content"] == "<p>查询</p>", "the row as it was converted stays as it is"
+
+
+def test_private_data_is_masked_in_what_tools_are_asked_and_say_too() -> None:
+    calls = [
+        {
+            "type": "function",
+            "function": {"name": "call", "arguments": {"to": ["13812345678"], "n": 13812345678}},
+        }
+    ]
+    said = '{ "phone":"13812345678",\t"n": 13812345678, "note": "\\u4f60\\n" }'
+    row: dict[str, Any] = {
+        "messages": [
+            {"role": "user", "content": "打给 13812345678"},
+            {"role": "assistant", "content": "", "tool_calls": calls},
+            {"role": "tool", "content": said},
+            {"role": "assistant", "content": "好"},
+        ]
+    }
+    mended, changed = fix_texts(row, FIXERS["pii"])  # type: ignore[arg-type]
+    assert changed == 3
+    assert mended["messages"][1]["tool_calls"][0]["function"]["arguments"] == {
+        "to": ["[PHONE]"],
+        "n": 13812345678,
+    }
+    assert mended["messages"][2]["content"] == said.replace('"13812345678"', '"[PHONE]"'), (
+        "the rest keeps its bytes"
+    )
+    assert fix_texts(mended, FIXERS["pii"])[1] == 0  # type: ignore[arg-type]
+    assert calls[0]["function"]["arguments"]["to"] == ["13812345678"], "what was read stays as it is"  # type: ignore[index]
 
 
 def shaped(shape: str, value: dict[str, Any], *names: str) -> Any:
@@ -298,6 +327,6 @@ def test_names_are_checked_all_at_once_and_the_order_is_the_tables() -> None:
     assert every == FIXERS.keys() - {"simplified", "traditional"}
     with pytest.raises(UnknownFixers) as caught:
         chosen(["htlm", "spaces", "foo"])
-    assert caught.value.params["names"] == ["foo", "htlm"] and "html" in caught.value.params["near"]
+    assert caught.value.params["names"] == ["foo", "htlm"] and caught.value.params["near"] == ["html"]
     with pytest.raises(OpposedFixers):
         chosen(["simplified", "traditional"])

@@ -55,8 +55,8 @@ def test_the_seeds_command_makes_its_three_files(own_folder: Path, events: Any) 
             assert row["text"].startswith("<s>[INST] ") and row["text"].endswith(" </s>")
             assert row["messages"][-1]["content"].strip() in row["text"]
     snapshot = Snapshot.read(target / "snapshot.json")
-    for part in snapshot.parts.values():
-        assert part.sha256 == sha256_file(target / part.path)
+    for file in snapshot.parts.values():
+        assert file.sha256 == sha256_file(target / file.path)
     assert outcome.artefacts[0].path == "snapshot.json"
     card = (target / "card.md").read_text(encoding="utf-8")
     assert card.index("来源") < card.index("sources")
@@ -233,7 +233,7 @@ def test_more_than_half_a_percent_lost_stops_the_run_unless_another_limit_is_nam
         run_prepare(spec, own_folder / "run", events)
     params = caught.value.params
     assert (params["count"], params["share"], params["limit"]) == (3, "0.75%", "0.50%")
-    words = params["command"].split()
+    words = str(params["command"]).split()
     assert words[:3] == ["mozhu", "data", "prepare"]
     given = dict(zip(words[3::2], words[4::2]))
     assert given.pop("--max_rejected_share") == "0.0075"

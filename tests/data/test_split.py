@@ -246,7 +246,8 @@ def test_rows_without_the_field_are_named_and_nothing_is_written(
     with pytest.raises(NoSplitField) as caught:
         run_prepare(PrepareSpec(input=str(lines), output_dir="out", stratify="label_zh"), own_folder, events)
     assert caught.value.params["lines"] == "v.jsonl:4, v.jsonl:8, v.jsonl:10"
-    assert "meta" in caught.value.params["found"] and not (own_folder / "out").exists()
+    assert caught.value.params["found"] == ["question", "answer", "meta", "label_zh"]
+    assert not (own_folder / "out").exists()
 
 
 def test_values_that_are_not_in_every_part_are_told(own_folder: Path, write: Any, events: Any) -> None:

@@ -242,6 +242,12 @@ class UnknownSlotName(UsageError):
     code = "ENV-004"
 
 
+class HubFailed(MachineError):
+    """A hub was asked, as the settings allow, and did not give the data set."""
+
+    code = "ENV-005"
+
+
 # ---------------------------------------------------------------- models
 class NotAModel(DataError):
     code = "MODEL-001"

@@ -12,8 +12,9 @@ import numpy as np
 from mozhu.engine.data.dataset import Reading, open_rows
 from mozhu.engine.data.duplicates import Duplicates, letters, similarity
 from mozhu.engine.data.overlap import Overlap
-from mozhu.engine.data.rows import RowProblem
+from mozhu.engine.data.rows import RowProblem, Tally
 from mozhu.engine.data.spool import Spool
+from mozhu.kernel.errors import NoUsableRows
 from mozhu.kernel.files import json_line
 from mozhu.specs.records.snapshot import RejectedRow
 
@@ -56,10 +57,12 @@ class Copies:
         """Take in the test rows of ``ref``, or all where it has no parts.
 
         Raises:
-            What :func:`~mozhu.engine.data.dataset.open_rows` raises.
+            NoUsableRows: DATA-003. What :func:`~mozhu.engine.data.dataset.open_rows` raises.
         """
+        before, rejected = self.benchmark_rows, Tally()
         for found in open_rows(ref, Reading(stage=None), part="test").with_values():
             if isinstance(found, RejectedRow):
+                rejected.add(found)
                 continue
             raw, row, _, _ = found
             place = [f"{raw.file}:{raw.line} ({row['row_id']})"]
@@ -67,6 +70,8 @@ class Copies:
             self._whole.add([_LINE.join(turns)], place)
             self._asked.add(turns[:1], place)
             self.benchmark_rows += 1
+        if self.benchmark_rows == before:
+            raise NoUsableRows(path=ref, count=rejected.total, reasons=rejected.reasons() or "-")
 
     def add(self, row: dict[str, Any], file: str, line: int) -> None:
         self._places.add(f"{file}:{line} ({row['row_id']})")

@@ -13,8 +13,12 @@ from mozhu.kernel.files import read_text
 from mozhu.kernel.slots import load
 
 
-def hub_folder(name: str, hub: str | None) -> Path | None:
-    """The folder of files of ``owner/name`` in a hub's cache on this machine, or ``None``."""
+def hub_folder(name: str, hub: str | None, subset: str | None = None) -> Path | None:
+    """The folder of files of ``owner/name`` in a hub's cache on this machine, or ``None``.
+
+    A folder in which a download was not finished, or only that of another subset, does not count: its rows would
+    be some of the rows.
+    """
     if not is_hub_id(name):
         return None
     if hub != "modelscope":
@@ -22,7 +26,7 @@ def hub_folder(name: str, hub: str | None) -> Path | None:
         commit = repository / "refs" / "main"
         if commit.is_file():
             folder = repository / "snapshots" / read_text(commit).strip()
-            if folder.is_dir() and any(folder.iterdir()):
+            if folder.is_dir() and any(folder.iterdir()) and _is_whole(repository, folder, name, subset):
                 return folder
     return None if hub == "huggingface" else _modelscope_folder(name)
 
@@ -36,6 +40,7 @@ def hub_dataset(name: str, subset: str | None, part: str, *, hub: str | None, al
 
     Raises:
         OfflineHub: ENV-003, it is not here and may not be fetched (ModelScope's own client is never called).
+        HubFailed: ENV-005. UnknownSubset: DATA-013.
     """
     online = allowed == "huggingface" and hub != "modelscope" and not _told_to_stay_offline()
     if hub == "modelscope" or not (online or _is_prepared(name)):
@@ -58,12 +63,31 @@ def _modelscope_folder(name: str) -> Path | None:
     return None
 
 
-def _is_prepared(name: str) -> bool:
-    """Whether ``datasets`` has made its own Arrow files of ``name`` before."""
+def _is_whole(repository: Path, folder: Path, name: str, subset: str | None) -> bool:
+    """Whether nothing of a download is missing, as far as the cache can tell.
+
+    ``datasets`` fetches file by file, also only those of one subset, and leaves a trace of having looked for a
+    script; what it began it has finished when its own files of the subset are there.
+    """
+    if any((repository / "blobs").glob("*.incomplete")):
+        return False
+    script = repository / ".no_exist" / folder.name / f"{name.partition('/')[2]}.py"
+    return not script.exists() or all(
+        _is_prepared(name, one) for one in (subset.split("/") if subset else [""])
+    )
+
+
+def _is_prepared(name: str, subset: str | None = None) -> bool:
+    """Whether ``datasets`` has made its own Arrow files of ``name`` before; of ``subset``, where one is given."""
     named = os.environ.get("HF_DATASETS_CACHE")
     home = huggingface_cache().parent
     root = Path(named).expanduser() if named else home / "datasets"
-    return (root / name.replace("/", "___")).is_dir()
+    folder = root / name.replace("/", "___")
+    if subset is None or not folder.is_dir():
+        return folder.is_dir()
+    wanted = subset or "default"
+    made = [path.parent.parent.parent.name for path in folder.glob("*/*/*/dataset_info.json")]
+    return any(found == wanted or found.startswith(f"{wanted}-") for found in made)
 
 
 def _told_to_stay_offline() -> bool:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from mozhu.engine.data.columns import Columns
 from mozhu.engine.data.folders import (
@@ -225,11 +226,25 @@ def _entry_place(info: Path, name: str | None, part: str) -> Place:
 def _hub_place(ref: Ref, part: str, allowed: str) -> Place:
     """A hub's data set: the files in a cache, else what the library ``datasets`` makes of it."""
     hub = ref.hub or (allowed if allowed != "none" else None)
-    folder = hub_folder(ref.place, hub)
-    if folder is not None:
-        return replace(_folder_place(folder, ref.subset, part), name=ref.place)
-    files = hub_dataset(ref.place, ref.subset, part, hub=hub, allowed=allowed)
-    return Place(ref.place, files[0].path.parent, files=tuple(files))
+    found = _cached_place(ref, part, hub)
+    if found is None:
+        files = hub_dataset(ref.place, ref.subset, part, hub=hub, allowed=allowed)
+        # The files as they were published, as the next time: their rows have lines and no fields of other rows.
+        found = _cached_place(ref, part, hub) or Place(ref.place, files[0].path.parent, files=tuple(files))
+    return found
+
+
+def _cached_place(ref: Ref, part: str, hub: str | None) -> Place | None:
+    """The files of a hub's data set in a cache, as they were published; ``None`` where they are not all there."""
+    folder = hub_folder(ref.place, hub, ref.subset)
+    try:
+        return replace(_folder_place(folder, ref.subset, part), name=ref.place) if folder else None
+    except UnknownDataset:  # nothing in it has a name that we know
+        return None
+    except UnknownSubset as error:
+        known: Any = error.params["known"]
+        named = {"name": ref.place, "example": f"{ref.place}:{known[0]}"}
+        raise UnknownSubset(**{**error.params, **named}) from error
 
 
 def _part_of_snapshot(folder: Path, part: str) -> Place:

@@ -175,7 +175,9 @@ def _command(spec: PrepareSpec, limit: float) -> str:
 
 def _relative(path: str) -> str:
     here = Path.cwd()
-    return str(Path(path).absolute().relative_to(here)) if Path(path).absolute().is_relative_to(here) else path
+    return (
+        str(Path(path).absolute().relative_to(here)) if Path(path).absolute().is_relative_to(here) else path
+    )
 
 
 def _leave_out(
@@ -191,15 +193,15 @@ def _leave_out(
     plan.ranks = _only(plan.ranks, stays)
     for one in fields.values():
         one.numbers = _only(one.numbers, stays)
-    counts = plan.left_out_counts()
-    for code, count in counts.items():
+    why = []
+    for code, count in plan.left_out_counts().items():
         first = [problem for problem in plan.left_out.values() if problem.code == code][0]
         params = {"count": count, "what": text(f"data.{code}.what", **first.params)}
         path = _relative(str(Path(spec.output_dir) / REJECTED))
         emit("finding", level="info", code="DATA-136", params={**params, "kind": code, "path": path})
+        why.append(f"  {count} × [{code}] {params['what']}")
     if not plan.ranks:
-        why = "\n".join(f"  {count} × [{code}]" for code, count in counts.items())
-        raise NoUsableRows(path=str(plan.rows.place.path), count=len(stays), reasons=why)
+        raise NoUsableRows(path=str(plan.rows.place.path), count=len(stays), reasons="\n".join(why))
 
 
 def _only(numbers: array[int], stays: list[bool]) -> array[int]:

@@ -39,7 +39,8 @@ class SplitField:
         if value is None:
             self._count += 1
             if len(self._missing) < _SHOWN:
-                self._missing.append(f"{raw.file}:{raw.line}")
+                place = f"{raw.file}:{raw.line}"  # rows of a JSON array may stand on one line
+                self._missing.append(f"{place} ({row['row_id']})" if place in self._missing else place)
             value = ""
         number = number_of(value, self._seed)
         self.numbers.append(number)

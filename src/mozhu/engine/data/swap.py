@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 from collections.abc import Iterator
@@ -58,4 +59,4 @@ def _put_in_place(staging: Path, aside: Path, target: Path, last: str) -> None:
 def _same_bytes(new: Path, old: Path) -> bool:
     if not old.is_file() or new.stat().st_size != old.stat().st_size:
         return False
-    return new.read_bytes() == old.read_bytes()
+    return filecmp.cmp(new, old, shallow=False)

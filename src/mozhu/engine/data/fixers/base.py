@@ -31,6 +31,7 @@ class TextFixer:
 
     ``version`` goes up when the same text would be changed otherwise. ``leaves_alone`` is told all texts of a
     row and says whether the row means what would be mended. ``shown`` is how a text may be shown to people.
+    ``in_json``: what tools are called with and what they say is mended too.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TextFixer:
     leaves_alone: Callable[[Sequence[str]], bool] = _never
     shown: Callable[[str], str] = _as_it_is
     only_named: bool = False
+    in_json: bool = False
 
 
 @dataclass(frozen=True)

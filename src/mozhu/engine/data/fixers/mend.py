@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mozhu.engine.data.fixers.base import RowFixer, TextFixer
+from mozhu.engine.data.fixers.inside_json import change_calls, change_strings
 from mozhu.engine.data.fixers.table import Fixer, chosen
 from mozhu.engine.data.rows import RowProblem
 from mozhu.engine.data.shapes import unfolded
@@ -87,13 +88,41 @@ class Mender:
 
 
 def fix_texts(content: dict[str, Any], fixer: TextFixer) -> tuple[dict[str, Any], int]:
-    """``content`` with ``fixer`` made to each of its texts, and how many changed; what holds JSON stays."""
+    """``content`` with ``fixer`` made to each of its texts, and how many changed; JSON stays unless it is meant."""
+    before = content
+    if fixer.in_json:
+        content = _json_fixed(content, fixer)
     texts = [text for _, text, _ in texts_of(content)]
     after = {text: fixer.change(text) for text in texts}
-    changed = sum(after[text] != text for text in texts)
+    changed = sum(after[text] != text for text in texts) + _different(before, content)
     if not changed or fixer.leaves_alone(texts):
-        return content, 0
+        return before, 0
     return _with_texts(content, after), changed
+
+
+def _different(first: dict[str, Any], second: dict[str, Any]) -> int:
+    """How many messages differ."""
+    names = ("messages", "chosen", "rejected") if first is not second else ()
+    return sum(
+        one != two for name in names for one, two in zip(first.get(name) or (), second.get(name) or ())
+    )
+
+
+def _json_fixed(content: dict[str, Any], fixer: TextFixer) -> dict[str, Any]:
+    """``content`` with the texts mended that stand in JSON."""
+    changed = dict(content)
+    for name in ("messages", "chosen", "rejected"):
+        if content.get(name):
+            changed[name] = [_json_message(message, fixer) for message in content[name]]
+    return changed
+
+
+def _json_message(message: dict[str, Any], fixer: TextFixer) -> dict[str, Any]:
+    if message.get("tool_calls"):
+        message = change_calls(message, fixer.change)
+    if is_json(message["content"]):
+        message = {**message, "content": change_strings(message["content"], fixer.change)}
+    return message
 
 
 def texts_of(content: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -117,7 +117,12 @@ def _try(fixer: TextFixer, raw: RawRow, row: dict[str, Any], preview: FixerPrevi
 def _example(fixer: TextFixer, raw: RawRow, row: dict[str, Any], after: dict[str, Any]) -> FixExample:
     """The first text of the row that changes, as it may be shown."""
     mended = dict(_named(after))
-    name, before = next((name, text) for name, text in _named(row) if mended.get(name, "") != text)
+    name, before = next(
+        ((name, text) for name, text in _named(row) if mended.get(name, "") != text), ("", "")
+    )
+    if not before:  # what changed stands in JSON
+        messages, mended[""] = (json.dumps(one["messages"], ensure_ascii=False) for one in (row, after))
+        before = messages
     return FixExample(raw.file, raw.line, name, fixer.shown(before), fixer.shown(mended.get(name, "")))
 
 

@@ -26,4 +26,4 @@ def mask_private(content: str) -> str:
     return content
 
 
-PII = TextFixer("pii", 1, settled(mask_private), shown=hide_private)
+PII = TextFixer("pii", 1, settled(mask_private), shown=hide_private, in_json=True)
