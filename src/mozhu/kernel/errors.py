@@ -462,7 +462,7 @@ class TooManyLostRows(DataError):
     code = "TRAIN-008"
 
 
-class StageNeedsFlatRows(SpecError):
+class StageNeedsFlatRows(UsageError):
     """The model or the method cannot keep rows apart that are laid end to end, which the stage needs."""
 
     code = "TRAIN-009"

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mozhu.engine.data.encoding import Encoded, EncodedExample, encode_rows
 from mozhu.engine.data.tokens import CutRow, DroppedRow, FittedRow
-
 from mozhu.kernel.errors import RefusedConversation
 
 if TYPE_CHECKING:

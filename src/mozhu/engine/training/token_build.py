@@ -14,8 +14,8 @@ from typing import Any
 from mozhu.engine.data.dataset import RowStream
 from mozhu.engine.data.parity import GATE_ROWS, require_parity
 from mozhu.engine.data.rows import Tally, excerpt
-from mozhu.engine.data.stage_tokens import PAIRED, StagedRow, fit_stage
 from mozhu.engine.data.split import Shares, Split, hold_out, rank
+from mozhu.engine.data.stage_tokens import PAIRED, StagedRow, fit_stage
 from mozhu.engine.data.token_store import StoreWriter, write_numbers
 from mozhu.engine.data.tokens import CutRow, DroppedRow, Losses, fit_rows
 from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VALIDATION, TokenRequest, refs

@@ -144,7 +144,9 @@ def _set_padding(model: Any, folder: ModelFolder) -> None:
     """Without a padding token transformers scores single rows only."""
     if model.config.pad_token_id is None:
         found = load_tokenizer(folder.path)
-        model.config.pad_token_id = found.pad_token_id if found.pad_token_id is not None else found.eos_token_id
+        model.config.pad_token_id = (
+            found.pad_token_id if found.pad_token_id is not None else found.eos_token_id
+        )
 
 
 def _check_told(folder: ModelFolder, told: dict[str, Any]) -> None:
