@@ -17,6 +17,7 @@ from mozhu.platform.catalog import service as catalog
 from mozhu.platform.catalog.datasets import service as data_catalog
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
+from mozhu.specs.config import ConfigImportSpec
 from mozhu.specs.data import (
     CheckSpec,
     DataConvertSpec,
@@ -77,7 +78,7 @@ def train(*, preset: str | None = None, config: str | None = None, quiet: bool =
     spec = with_absolute_paths(with_references(resolved.spec, workspace))
     folder = training_folder(spec, workspace)
     if not (folder / SPEC).exists():
-        check_plan(plan_training(spec, folder)[0])
+        check_plan(plan_training(spec, folder, resolved.origins)[0])
     return _run(spec, resolved.origins, folder, quiet)
 
 
@@ -124,6 +125,15 @@ def fix_preview(dataset: str | Path, **fields: Any) -> Any:
     """What each fixer would change in ``dataset``, before and after; fields are those of FixSpec."""
     spec = _resolved(FixSpec, None, None, {"dataset": str(dataset), **fields}).spec
     return slots.load("mozhu.rooms", "fix")(with_references(spec, workspace_or_here()))
+
+
+def import_config(file: str | Path, **fields: Any) -> Any:
+    """A training configuration of LLaMA-Factory, ms-swift or Axolotl as ours: ``values``, ``lines``, ``command``.
+
+    Fields are those of :class:`~mozhu.specs.config.ConfigImportSpec`.
+    """
+    spec = _resolved(ConfigImportSpec, None, None, {"file": str(file), **fields}).spec
+    return slots.load("mozhu.rooms", "import_config")(with_absolute_paths(spec))
 
 
 def preview(**fields: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,23 @@ from mozhu.kernel.machine import Machine, describe
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
+from mozhu.specs.train_fields import idle_fields
 from mozhu.workspace.extensions import load_extensions
 
 
-def plan_training(spec: TrainSpec, folder: Path) -> tuple[list[Finding], Any]:
-    """Findings and forecast; the forecast is ``None`` where model or data cannot be read (a finding says why)."""
+def plan_training(
+    spec: TrainSpec, folder: Path, origins: Mapping[str, str] | None = None
+) -> tuple[list[Finding], Any]:
+    """Findings and forecast; the forecast is ``None`` where model or data cannot be read (a finding says why).
+
+    ``origins`` (layers.py) tells what was typed: a field that this run would not read is an error then.
+    """
     load_extensions(workspace_or_here())  # a workspace's own engine or reader counts here as well
     machine = describe(folder)
-    findings: list[Finding] = slots.load("mozhu.rooms", "preflight")(spec, machine, folder)
+    findings: list[Finding] = [
+        *_idle_findings(spec, origins or {}),
+        *slots.load("mozhu.rooms", "preflight")(spec, machine, folder),
+    ]
     try:
         forecast = slots.load("mozhu.rooms", "forecast")(spec, machine)
     except MozhuError:
@@ -45,6 +55,14 @@ def check_plan(findings: list[Finding]) -> None:
     if known is not None:
         failed.exit_code = known.exit_code  # type: ignore[misc]
     raise failed
+
+
+def _idle_findings(spec: TrainSpec, origins: Mapping[str, str]) -> list[Finding]:
+    asked = f"--train_type {spec.train_type} --stage {spec.stage}"
+    return [
+        Finding("error", "TRAIN-054", {"field": f"--{name}", "asked": asked, "read_by": read_by})
+        for name, read_by in idle_fields(spec, origins).items()
+    ]
 
 
 def _memory_findings(forecast: Any, machine: Machine) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mozhu.engine.training import quantisation
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
 from mozhu.engine.training.forecast import forecast
 from mozhu.engine.training.preflight import preflight
@@ -105,9 +106,18 @@ def test_unknown_target_modules_are_named(spec: Any, tmp_path: Path) -> None:
     assert [finding.params["modules"] for finding in found if finding.code == "TRAIN-026"] == ["w_proj"]
 
 
-def test_quantisation_without_a_gpu_falls_back_and_says_so(spec: Any, tmp_path: Path) -> None:
-    found = preflight(spec(quantization="4bit"), _machine(gpus=()), tmp_path / "run")
-    assert [finding.level for finding in found if finding.code in {"TRAIN-021", "TRAIN-038"}] == ["warning"]
+def test_quantisation_without_a_gpu_says_what_is_done_instead(
+    spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU the quantised base is trained there; without bitsandbytes an unquantised one."""
+
+    def told(there: str | None) -> list[tuple[str, str]]:
+        monkeypatch.setattr(quantisation, "library_version", lambda name: there)
+        found = preflight(spec(quantization="4bit"), _machine(gpus=()), tmp_path / "run")
+        return [(f.code, f.level) for f in found if f.code in {"TRAIN-021", "TRAIN-038"}]
+
+    assert told("0.50.2") == [("TRAIN-038", "info")]
+    assert told(None) == [("TRAIN-021", "warning")]
 
 
 def test_plans_need_no_torch(tiny: Path) -> None:

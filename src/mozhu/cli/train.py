@@ -38,7 +38,7 @@ def act(call: Call) -> int:
 
 def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
     """Preflight and forecast, and nothing written; exit 0 when nothing stands against the run."""
-    findings, forecast = plan_training(spec, folder)
+    findings, forecast = plan_training(spec, folder, call.origins)
     value = {
         "spec": spec.model_dump(mode="json"),
         "origins": call.origins,
@@ -59,7 +59,7 @@ def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
 
 def _check(call: Call, spec: TrainSpec, folder: Path) -> None:
     """Stop on errors; say the rest, and the forecast's first line."""
-    findings, forecast = plan_training(spec, folder)
+    findings, forecast = plan_training(spec, folder, call.origins)
     check_plan(findings)
     if not call.quiet:
         for finding in findings:

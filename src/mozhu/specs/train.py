@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mozhu.specs.base import FindingCodes, Positive, Share, Spec, Words
 from mozhu.specs.data import FileFormat, OverLength, RowShape
@@ -24,6 +24,9 @@ class TrainSpec(Spec):
     ``train_on`` last: of each conversation only the last answer is learned.
     ``over_length``: what becomes of a row of more than ``max_length`` tokens (see ``engine/data/cutting.py``).
     ``max_rejected_share``: more lost rows than this (unreadable, refused, too long) stop the run before it begins.
+    ``report_to``: sinks of the slot ``mozhu.training_sinks``; the word ``none`` for no one.
+    ``early_stopping``: so many evaluations whose loss is not below the lowest by ``early_stopping_delta`` end the run.
+    ``keep_best``: the artefact has the weights of the evaluation with the lowest loss, not those of the last step.
     ``accept``: findings of the parity gate (``DATA-251`` …) that do not stop the run; kept in its records.
     """
 
@@ -87,10 +90,43 @@ class TrainSpec(Spec):
     wanted_weight: float = Field(default=1.0, gt=0)
     unwanted_weight: float = Field(default=1.0, gt=0)
     logging_steps: Positive = 1
+    report_to: Words = ("tensorboard",)
+    early_stopping: Positive | None = None
+    early_stopping_delta: float = Field(default=0.0, ge=0)
+    keep_best: bool = False
+    eval_samples: int = Field(default=0, ge=0, le=64)
     seed: int = Field(default=42, ge=0, lt=2**32)
+
+    @field_validator("report_to")
+    @classmethod
+    def _names_of_sinks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Each once; the word ``none`` stands alone."""
+        found = tuple(dict.fromkeys(name.lower() for name in names))
+        if "none" in found and len(found) > 1:
+            raise ValueError("spec.rule.none_alone")
+        return () if found == ("none",) else found
+
+    @model_validator(mode="after")
+    def _validation_for_what_needs_it(self) -> TrainSpec:
+        if (
+            self.val_dataset is None
+            and self.validation_split == 0
+            and (self.early_stopping or self.keep_best)
+        ):
+            raise ValueError("spec.rule.needs_validation")
+        return self
 
     @model_validator(mode="after")
     def _full_is_not_quantised(self) -> TrainSpec:
         if self.train_type == "full" and self.quantization != "none":
             raise ValueError("spec.rule.full_is_not_quantised")
+        return self
+
+    @model_validator(mode="after")
+    def _pissa_needs_plain_weights(self) -> TrainSpec:
+        """PiSSA takes a part out of the base's weights, which quantised weights do not let go."""
+        if self.lora_init == "pissa" and (self.quantization != "none" or self.train_type == "qlora"):
+            raise ValueError("spec.rule.pissa_is_not_quantised")
+        if self.train_type == "prefix" and self.gradient_checkpointing:
+            raise ValueError("spec.rule.prefix_is_not_checkpointed")
         return self

@@ -17,6 +17,10 @@ _FAMILY_MODULES = {
     "gpt_neox": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
 }
 
+# IA3 scales keys, values and what the feed-forward layers read.
+_FEED_FORWARD = ("down_proj", "c_proj", "dense_4h_to_h", "fc2", "w2")
+_IA3_WITH = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack", "wqkv", "kv_b_proj")
+
 
 def learning_rate(spec: TrainSpec, model: ModelFolder) -> float:
     """The spec's rate, else one from the model's width.
@@ -50,3 +54,21 @@ def missing_modules(spec: TrainSpec, model: ModelFolder) -> list[str]:
     """Modules that the spec names and the model does not have."""
     present = {part for name in model.tensors for part in name.split(".")}
     return [name for name in spec.target_modules if name.split(".")[-1] not in present]
+
+
+def ia3_modules(spec: TrainSpec, model: ModelFolder) -> tuple[list[str], list[str]]:
+    """The layers that IA3 scales, and which of them where they read instead of where they write (Liu et al., 2022)."""
+    targets = target_modules(spec, model)
+    forward = [name for name in targets if name in _FEED_FORWARD]
+    chosen = list(spec.target_modules) or [name for name in targets if name in _IA3_WITH] + forward
+    return chosen, [name for name in chosen if name in _FEED_FORWARD]
+
+
+def ia3_parameters(spec: TrainSpec, model: ModelFolder) -> int:
+    """A number for each output of a scaled layer, or for each input where it is scaled there."""
+    chosen, forward = ia3_modules(spec, model)
+    return sum(
+        info.shape[1] if name.split(".")[-2] in forward else info.shape[0]
+        for name, info in model.tensors.items()
+        if name.endswith(".weight") and name.split(".")[-2] in chosen and len(info.shape) == 2
+    )

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
-from mozhu.engine.training.preflight import used_quantisation
+from mozhu.engine.training.defaults import ia3_parameters, learning_rate, max_length, target_modules
+from mozhu.engine.training.quantisation import method_of, quantised_parameters, used_quantisation
 from mozhu.engine.training.row_facts import RowFacts, kept_facts, row_facts
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
@@ -123,9 +123,18 @@ def _validation_rows(spec: TrainSpec, facts: list[RowFacts]) -> int:
 
 
 def _trainable(spec: TrainSpec, model: ModelFolder) -> int:
-    """Parameters that get gradients: every one, or r x (in + out) for each target module."""
+    """Parameters that get gradients: every one, r x (in + out) for each target module, a vector for each layer that
+    IA3 scales, or the keys and values of a prefix.
+    """
     if spec.train_type == "full":
         return model.parameter_count
+    if spec.train_type == "prefix":
+        config = model.text_config
+        layers, heads = int(config.get("num_hidden_layers") or 0), int(config.get("num_attention_heads") or 1)
+        size = int(config.get("head_dim") or int(config.get("hidden_size") or 0) // heads)
+        return spec.virtual_tokens * layers * 2 * size * int(config.get("num_key_value_heads") or heads)
+    if spec.train_type == "ia3":
+        return ia3_parameters(spec, model)
     targets = set(target_modules(spec, model))
     shapes = [
         info.shape
@@ -143,15 +152,21 @@ def _memory_terms(
     layers = int(config.get("num_hidden_layers") or 24)
     feed_forward = int(config.get("intermediate_size") or 4 * hidden)
     vocabulary = model.vocab_size or 32000
-    quantised = used_quantisation(spec, has_gpu=on_gpu)
+    quantised = used_quantisation(spec, model)
     large_cpu = not on_gpu and model.parameter_count > 300_000_000
     number = 2 if on_gpu or large_cpu else 4
-    weight = {"4bit": 0.56, "8bit": 1.1}.get(quantised, float(number))
+    small = {"4bit": 0.53, "8bit": 1.02}.get(quantised)
+    weights = model.weight_bytes if method_of(model) else model.parameter_count * number
+    if (
+        small is not None
+    ):  # the linear layers of the blocks alone: embeddings, norms and the head stay as they are
+        inside = quantised_parameters(model)
+        weights = int(inside * small) + (model.parameter_count - inside) * number
     tokens = min(spec.batch_size, rows) * longest
     kept = 2 if spec.gradient_checkpointing else 34
     activations = tokens * layers * (kept * hidden + (0 if spec.gradient_checkpointing else 6) * feed_forward)
     return {
-        "weights": int(model.parameter_count * weight),
+        "weights": weights,
         "adapter": 0 if spec.train_type == "full" else trainable * 4,
         "gradients": trainable * 4,
         "optimizer": trainable * 8,

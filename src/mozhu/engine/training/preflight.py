@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mozhu.engine.training.defaults import max_length, missing_modules, target_modules
 from mozhu.engine.training.lost_rows import lost_params
+from mozhu.engine.training.quantisation import quantisation_finding, quantised_base_findings
 from mozhu.engine.training.row_facts import RowFacts, kept_facts, read_facts
+from mozhu.engine.training.sinks.packages import sink_findings
 from mozhu.engine.training.token_request import PARTS, refs
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
@@ -35,7 +37,13 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     Args:
         folder: Where the run will write.
     """
-    findings = [*_libraries(spec, machine), *_engine(spec), *_gpu(spec, machine), *_place(folder)]
+    findings = [
+        *_libraries(spec, machine),
+        *sink_findings(spec.report_to),
+        *_engine(spec),
+        *_gpu(spec, machine),
+        *_place(folder),
+    ]
     model, found = _model(spec)
     findings += found
     facts, found = _rows(spec, model)
@@ -46,37 +54,19 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     return sorted(findings, key=lambda finding: order[finding.level])
 
 
-def quantisation_fallback(spec: TrainSpec, *, has_gpu: bool) -> Finding | None:
-    """The note that a run asked for quantisation goes on without it: no GPU, or no bitsandbytes."""
-    wanted = wanted_quantisation(spec)
-    if wanted == "none":
-        return None
-    if not has_gpu:
-        return Finding("warning", "TRAIN-038", {"quantization": wanted})
-    if library_version("bitsandbytes") is None:
-        return Finding("warning", "TRAIN-021", {"quantization": wanted})
-    return None
-
-
-def used_quantisation(spec: TrainSpec, *, has_gpu: bool) -> str:
-    """The quantisation that the base really gets here."""
-    return "none" if quantisation_fallback(spec, has_gpu=has_gpu) else wanted_quantisation(spec)
-
-
-def wanted_quantisation(spec: TrainSpec) -> str:
-    """The spec's quantisation; QLoRA is 4 bits unless it says otherwise."""
-    return "4bit" if spec.train_type == "qlora" and spec.quantization == "none" else spec.quantization
-
-
 def _libraries(spec: TrainSpec, machine: Machine) -> list[Finding]:
     missing = [name for name in _NEEDED if library_version(name) is None]
     params = {"wanted_by": spec.verb, "module": ", ".join(missing), "extra": "train"}
     findings = [Finding("error", "ENV-001", params)] if missing else []
-    fallback = quantisation_fallback(spec, has_gpu=bool(machine.gpus) and spec.device in {"auto", "cuda"})
-    return [*findings, fallback] if fallback else findings
+    if spec.engine in slots.names("mozhu.engine_checks"):
+        return findings  # the rest of its libraries is elsewhere, and it checks them itself
+    told = quantisation_finding(spec, has_gpu=bool(machine.gpus) and spec.device in {"auto", "cuda"})
+    return [*findings, told] if told else findings
 
 
 def _engine(spec: TrainSpec) -> list[Finding]:
+    if spec.engine in slots.names("mozhu.engine_checks"):
+        return list(slots.load("mozhu.engine_checks", spec.engine)(spec))
     if spec.engine in slots.names("mozhu.training_engines"):
         return []
     return [Finding("error", "TRAIN-022", {"engine": spec.engine})]
@@ -113,7 +103,7 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
         findings.append(Finding("error", "TRAIN-026", {"modules": "-"}))
     if spec.train_type == "multimodal" and not model.is_vision:
         findings.append(Finding("error", "TRAIN-027", {"path": str(model.path)}))
-    return model, findings
+    return model, [*findings, *quantised_base_findings(spec, model)]
 
 
 def _template(model: ModelFolder, facts: list[RowFacts]) -> list[Finding]:

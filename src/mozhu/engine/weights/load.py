@@ -22,6 +22,7 @@ from mozhu.engine.weights.base_record import read_base_record
 from mozhu.engine.weights.device import free_and_total_bytes, pick_device, pick_dtype
 from mozhu.engine.weights.fingerprint import differing_parts, folder_fingerprint
 from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.head_record import head_of
 from mozhu.engine.weights.problems import lines, problem
 from mozhu.engine.weights.references import FoundModel, find_model
 from mozhu.engine.weights.template import Renderer
@@ -88,7 +89,8 @@ def load_model(
         if verify:
             check_base(adapter, base)
     place = pick_device(device)
-    model = load_base(base, place, pick_dtype(place, base, dtype))
+    head = head_of(adapter) if adapter is not None else None
+    model = load_base(base, place, pick_dtype(place, base, dtype), head=head.config if head else None)
     if adapter is not None:
         model = PeftModel.from_pretrained(model, str(adapter.path), is_trainable=False, local_files_only=True)
         model = model.merge_and_unload(safe_merge=True) if merge else model
@@ -113,6 +115,9 @@ def load_base(
     Raises:
         DamagedWeights: MODEL-004. UnsupportedModel: MODEL-013. NotEnoughMemory: ENV-002.
     """
+    quantised = "quantization_config" in more or bool(folder.config.get("quantization_config"))
+    if quantised:  # it is quantised where it will stay, and cannot be moved
+        more = {**more, "device_map": {"": device}}
     try:
         with without_bars():
             kind = model_class(folder) if head is None else AutoModelForSequenceClassification
@@ -131,7 +136,7 @@ def load_base(
             told["missing_keys"] = [name for name in told["missing_keys"] if not name.startswith(_NEW_HEAD)]
             _set_padding(model, folder)
         _check_told(folder, told)
-        return model.to(device).eval()
+        return model.eval() if quantised else model.to(device).eval()
     except (torch.OutOfMemoryError, MemoryError) as error:
         free, total = free_and_total_bytes(device)
         raise NotEnoughMemory(free=human_size(free), total=human_size(total)) from error

@@ -9,29 +9,33 @@ from typing import Any
 import torch
 from transformers import TrainingArguments, set_seed
 
-from mozhu.engine.training.checkpoints import last_checkpoint, link_final, remove_incomplete
+from mozhu.engine.training.checkpoints import is_whole, link_final, remove_incomplete, resume_point
 from mozhu.engine.training.defaults import learning_rate
 from mozhu.engine.training.engine import Trained, TrainingData
+from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.flat.forward import make_flat
 from mozhu.engine.training.engines.flat.lora import fuse_lora
 from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
 from mozhu.engine.training.engines.hf_network import trainable_network
-from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace, RunCallback
+from mozhu.engine.training.engines.hf_save import save_artefact
+from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace
 from mozhu.engine.training.engines.marked import ClassObjective, KtoObjective
 from mozhu.engine.training.engines.objective import Objective
+from mozhu.engine.training.engines.pissa import begin_pissa
 from mozhu.engine.training.engines.preference import DpoObjective, OrpoObjective, RewardObjective
+from mozhu.engine.training.engines.quality import Best, Quality
 from mozhu.engine.training.engines.reference import reference_of
+from mozhu.engine.training.engines.samples import choose_samples
 from mozhu.engine.training.engines.sft import FlatSft, PaddedSft
-from mozhu.engine.training.preflight import quantisation_fallback
+from mozhu.engine.training.quantisation import quantisation_finding
 from mozhu.engine.training.stop import StopFlag
 from mozhu.engine.weights.device import pick_device
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel.errors import StageNeedsFlatRows
-from mozhu.kernel.files import read_jsonl, replacing_folder
 from mozhu.kernel.machine import free_core_count
-from mozhu.kernel.paths import checkpoint_step
+from mozhu.kernel.paths import checkpoint_name, checkpoint_step
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
@@ -44,8 +48,8 @@ class HfEngine:
     """LoRA, QLoRA and full fine-tuning of causal language models."""
 
     def check(self, spec: TrainSpec) -> list[Finding]:
-        fallback = quantisation_fallback(spec, has_gpu=pick_device(spec.device).type == "cuda")
-        return [fallback] if fallback else []
+        told = quantisation_finding(spec, has_gpu=pick_device(spec.device).type == "cuda")
+        return [told] if told else []
 
     def run(
         self, spec: TrainSpec, model: FoundModel, data: TrainingData, folder: Path, emit: Emit
@@ -57,36 +61,71 @@ class HfEngine:
         place = pick_device(spec.device)
         device = place.type
         network = trainable_network(spec, described, place, data.classes)
+        beginning = begin_pissa(network, folder) if spec.lora_init == "pissa" else None
         objective = _objective(spec, network, described, data, emit)
         pace = Pace(total=_total_steps(spec, len(data.train)))
         stop = StopFlag()
         trainer = _trainer(spec, network, objective, described, data, folder, emit, pace, device, stop)
-        remove_incomplete(folder)
-        resume = last_checkpoint(folder)
-        events = folder / "events.jsonl"
-        if resume and events.is_file():
-            pace.restore(read_jsonl(events), checkpoint_step(resume.name) or 0)
+        resume = resume_point(folder, emit)
+        if resume:
+            emit("checkpoint", step=checkpoint_step(resume.name), path=resume.name)
+            trainer.take_pace(resume)
+            trainer.remember(resume)
         try:
             with stop.listening():
                 if not resume:
                     trainer.validate()
-                if resume and (checkpoint_step(resume.name) or 0) >= pace.total:
+                if resume and _is_last(resume, trainer):
                     trainer.restore(resume)  # cut off after its last step, before the artefact was whole
                 else:
                     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-        except Exception:
+        except BaseException:
             remove_incomplete(folder)  # the one that the disk had no room for leaves its room to the result
             raise
-        if stop.is_set and trainer.state.global_step < pace.total:
+        if stop.is_set and trainer.state.global_step < pace.total and not trainer.quality.stopped_at:
             raise KeyboardInterrupt
-        final = trainer.validate()
+        trainer.validate()
+        best = _take_best(spec, trainer, folder, emit)
         kind, artefact = (
             ("model", folder / "model") if spec.train_type == "full" else ("adapter", folder / "lora_adapter")
         )
-        _save(network, model.base, artefact)
+        save_artefact(network, spec, model.base, artefact, beginning=beginning, classes=data.classes)
         link_final(folder, artefact)
-        metrics = {"train_loss": pace.loss_smooth, **_named(final)}
-        return Trained(kind, artefact, trainer.state.global_step, metrics, pace.facts(device))
+        metrics = {"train_loss": best.train_loss, **_named(best.found)}
+        return Trained(kind, artefact, best.step, metrics, {**pace.facts(device), **_ends(spec, trainer)})
+
+
+def _is_last(checkpoint: Path, trainer: EventTrainer) -> bool:
+    """Whether nothing is left to train after ``checkpoint``: its steps are all done, or it was stopped early."""
+    step = checkpoint_step(checkpoint.name) or 0
+    return step >= trainer.pace.total or trainer.quality.stopped_at == step
+
+
+def _take_best(spec: TrainSpec, trainer: EventTrainer, folder: Path, emit: Emit) -> Best:
+    """The network has the weights that become the artefact: the best evaluation's where ``keep_best`` asks for them."""
+    here = trainer.state.global_step
+    best = trainer.quality.best
+    if not spec.keep_best or best is None or best.step == here:
+        return Best(here, trainer.validate() or {}, trainer.pace.loss_smooth)
+    checkpoint = folder / checkpoint_name(best.step)
+    if not is_whole(checkpoint):
+        emit("finding", level="warning", code="TRAIN-085", params={"path": str(checkpoint), "last": here})
+        return Best(here, trainer.validate() or {}, trainer.pace.loss_smooth)
+    trainer.take_weights(checkpoint)
+    params = {"step": best.step, "loss": round(best.found["loss"], 6), "last": here}
+    emit("finding", level="info", code="TRAIN-082", params=params)
+    return best
+
+
+def _ends(spec: TrainSpec, trainer: EventTrainer) -> dict[str, int]:
+    """Which step the run ended with, and which evaluation was the best one, where that was asked for."""
+    quality = trainer.quality
+    found = {"last_step": trainer.state.global_step}
+    if (spec.keep_best or spec.early_stopping) and quality.best is not None:
+        found["best_step"] = quality.best.step
+    if quality.stopped_at is not None:
+        found["stopped_early_at"] = quality.stopped_at
+    return found
 
 
 def _objective(
@@ -135,6 +174,14 @@ def _trainer(
 ) -> EventTrainer:
     steps = pace.total
     an_epoch = _steps_an_epoch(spec, len(data.train))
+    samples = choose_samples(spec, network, described, data.validation)
+    if spec.eval_samples and samples is None:
+        emit(
+            "finding",
+            level="warning",
+            code="TRAIN-084",
+            params={"stage": spec.stage, "train_type": spec.train_type},
+        )
     return EventTrainer(
         model=network,
         args=TrainingArguments(
@@ -170,6 +217,9 @@ def _trainer(
         train_examples=data.train,
         validation=data.validation,
         kept=spec.save_total_limit,
+        quality=Quality(spec.early_stopping, spec.early_stopping_delta),
+        keep_best=spec.keep_best,
+        samples=samples,
         pace=pace,
         emit=emit,
         callbacks=[RunCallback(stop)],
@@ -186,10 +236,3 @@ def _steps_an_epoch(spec: TrainSpec, rows: int) -> int:
 
 def _total_steps(spec: TrainSpec, rows: int) -> int:
     return spec.max_steps or max(1, math.ceil(_steps_an_epoch(spec, rows) * spec.num_train_epochs))
-
-
-def _save(network: Any, base: Path, artefact: Path) -> None:
-    """Write the artefact with the base's own tokenizer beside it, in one step."""
-    with replacing_folder(artefact) as temporary:
-        network.save_pretrained(temporary)
-        load_tokenizer(base).save_pretrained(temporary)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from peft import IA3Config, LoraConfig, PrefixTuningConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, get_peft_model
 from transformers import BitsAndBytesConfig
 
-from mozhu.engine.training.defaults import target_modules
-from mozhu.engine.training.preflight import used_quantisation
+from mozhu.engine.training.defaults import ia3_modules, target_modules
+from mozhu.engine.training.quantisation import quantised_base_findings, used_quantisation
 from mozhu.engine.weights.device import pick_dtype
 from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.head_record import Head
 from mozhu.engine.weights.load import load_base
+from mozhu.kernel.errors import UnsupportedTraining
 from mozhu.specs.train import TrainSpec
 
 _CAUSAL, _SCORING = "CAUSAL_LM", "SEQ_CLS"
-# IA3 scales what these layers read instead of what they write (Liu et al., 2022).
-_FEED_FORWARD = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
-_IA3_WITH = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn")
 
 
 def trainable_network(
@@ -28,17 +28,21 @@ def trainable_network(
     """The base of ``described`` on ``place`` with what ``spec`` trains; only that has gradients.
 
     Stages that score rows get a new head: one number for a reward, one for each of ``classes``.
+
+    Raises:
+        UnsupportedTraining: TRAIN-002, the base is quantised in a way that this cannot be trained on.
     """
-    quantization = used_quantisation(spec, has_gpu=place.type == "cuda")
+    if any(finding.level == "error" for finding in quantised_base_findings(spec, described)):
+        raise UnsupportedTraining(train_type=spec.train_type, path=str(described.path))
+    quantization = used_quantisation(spec, described)
     dtype = pick_dtype(place, described, spec.dtype)
     options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
     head = _head(spec, classes)
     model = load_base(described, place, dtype, head=head, **options)
     model.config.use_cache = False
-    if quantization != "none":
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=spec.gradient_checkpointing)
     if spec.train_type == "full":
         return model
+    _let_gradients_pass(model)
     if spec.gradient_checkpointing:
         model.enable_input_require_grads()
     return get_peft_model(model, adapter_config(spec, described))
@@ -46,12 +50,9 @@ def trainable_network(
 
 def _head(spec: TrainSpec, classes: Sequence[str]) -> dict[str, Any] | None:
     """What the configuration of a model says of its scoring head; ``None`` where it writes text."""
-    if spec.stage == "rm":
-        return {"num_labels": 1}
-    if spec.stage == "classification":
-        names = dict(enumerate(classes))
-        return {"num_labels": len(names), "id2label": names, "label2id": {v: k for k, v in names.items()}}
-    return None
+    if spec.stage not in {"rm", "classification"}:
+        return None
+    return Head(tuple(classes) if spec.stage == "classification" else ()).config
 
 
 def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
@@ -61,14 +62,8 @@ def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
     if spec.train_type == "prefix":
         return PrefixTuningConfig(num_virtual_tokens=spec.virtual_tokens, task_type=task)
     if spec.train_type == "ia3":
-        forward = [name for name in targets if name in _FEED_FORWARD]
-        with_attention = [name for name in targets if name in _IA3_WITH]
-        chosen = list(spec.target_modules) or with_attention + forward
-        return IA3Config(
-            target_modules=chosen,
-            feedforward_modules=[name for name in chosen if name in _FEED_FORWARD],
-            task_type=task,
-        )
+        chosen, forward = ia3_modules(spec, described)
+        return IA3Config(target_modules=chosen, feedforward_modules=forward, task_type=task)
     return LoraConfig(
         r=spec.lora_rank,
         lora_alpha=spec.lora_alpha,
@@ -76,10 +71,20 @@ def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
         target_modules=targets,
         use_rslora=spec.use_rslora,
         use_dora=spec.use_dora,
-        init_lora_weights="pissa" if spec.lora_init == "pissa" else True,
+        init_lora_weights=True,  # PiSSA begins in pissa.py
         task_type=task,
         bias="none",
     )
+
+
+def _let_gradients_pass(model: Any) -> None:
+    """On a CPU bitsandbytes lays 4-bit weights out anew when it first sees them in evaluation mode, for a kernel that
+    has no gradient: not here, where validation and training take turns.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it writes a line for each product in 8 bits
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _quantisation(bits: str, dtype: torch.dtype) -> BitsAndBytesConfig:

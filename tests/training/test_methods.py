@@ -1,0 +1,262 @@
+"""Every method's artefact is the trained network: it loads, answers alike, is certified and merged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from pydantic import ValidationError
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from mozhu.engine.export.merge import run_merge
+from mozhu.engine.training.engines import hf
+from mozhu.engine.training.engines.flat.forward import make_plain
+from mozhu.engine.training.engines.flat.lora import unfuse_lora
+from mozhu.engine.training.forecast import forecast
+from mozhu.engine.training.preflight import preflight
+from mozhu.engine.training.run import run_training
+from mozhu.engine.training.stop import StopFlag
+from mozhu.engine.weights.load import load_model
+from mozhu.engine.weights.references import find_model
+from mozhu.kernel.errors import NotMergeable, UnsupportedTraining
+from mozhu.kernel.machine import describe, library_version
+from mozhu.planning import plan_training
+from mozhu.specs.export import MergeSpec
+
+IDS = torch.tensor([[5, 9, 33, 7, 120, 60, 2, 81, 14]])
+
+
+@pytest.fixture
+def trained_logits(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """What the network itself said of :data:`IDS` when its training ended, before it was saved."""
+    found: list[torch.Tensor] = []
+    save = hf.save_artefact
+
+    def listening(network: Any, *given: Any, **more: Any) -> None:
+        make_plain(network)
+        unfuse_lora(network)
+        was_training = network.training
+        network.eval()
+        with torch.no_grad():
+            found.append(network(input_ids=IDS, use_cache=False).logits[:, -IDS.shape[1] :])
+        network.train(was_training)
+        save(network, *given, **more)
+
+    monkeypatch.setattr(hf, "save_artefact", listening)
+    return found
+
+
+def _certificate(artefact: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((artefact / "certificate.json").read_text(encoding="utf-8"))
+    return found
+
+
+METHODS = {
+    "lora": {},
+    "rslora": {"use_rslora": True},
+    "dora": {"use_dora": True},
+    "pissa": {"lora_init": "pissa"},
+    "pissa rslora dora": {"lora_init": "pissa", "use_rslora": True, "use_dora": True},
+    "dropout": {"lora_dropout": 0.1},
+    "ia3": {"train_type": "ia3"},
+    "prefix": {"train_type": "prefix", "virtual_tokens": 3},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_base_and_saved_adapter_are_the_trained_network(
+    spec: Any, tiny: Path, tmp_path: Path, events: Any, trained_logits: list[torch.Tensor], method: str
+) -> None:
+    outcome = run_training(spec(**METHODS[method]), tmp_path / "run", events)
+    assert outcome.artefacts[0].kind == "adapter"
+    adapter = tmp_path / "run" / "lora_adapter"
+    assert _certificate(adapter)["passed"], _certificate(adapter)["checks"]
+    base = AutoModelForCausalLM.from_pretrained(tiny)
+    tuned = PeftModel.from_pretrained(base, str(adapter)).eval()
+    ours = load_model(find_model(str(tmp_path / "run")), dtype="float32", device="cpu")
+    with torch.no_grad():
+        for model in (tuned, ours):
+            logits = model(input_ids=IDS).logits[:, -IDS.shape[1] :]
+            torch.testing.assert_close(logits, trained_logits[0], rtol=0, atol=1e-4)
+        with tuned.disable_adapter():
+            assert (tuned(input_ids=IDS).logits - trained_logits[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["rslora", "dora", "pissa", "pissa rslora dora"])
+def test_what_was_trained_can_be_merged(
+    spec: Any, tmp_path: Path, events: Any, trained_logits: list[torch.Tensor], method: str
+) -> None:
+    run_training(spec(**METHODS[method]), tmp_path / "run", events)
+    merged = tmp_path / "merged"
+    run_merge(MergeSpec(adapter=str(tmp_path / "run"), output_path=str(merged)), tmp_path / "m", events)
+    model = AutoModelForCausalLM.from_pretrained(merged)
+    with torch.no_grad():
+        torch.testing.assert_close(model(input_ids=IDS).logits, trained_logits[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["prefix"])
+def test_what_cannot_be_merged_is_refused_by_name(
+    spec: Any, tmp_path: Path, events: Any, method: str
+) -> None:
+    run_training(spec(**METHODS[method], max_steps=1), tmp_path / "run", events)
+    asked = MergeSpec(adapter=str(tmp_path / "run"), output_path=str(tmp_path / "merged"))
+    with pytest.raises(NotMergeable) as caught:
+        run_merge(asked, tmp_path / "m", events)
+    assert method in str(caught.value.params).lower()
+
+
+def test_a_stopped_pissa_run_resumes_to_the_same_adapter(
+    spec: Any, tmp_path: Path, events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = spec(lora_init="pissa", save_steps=2)
+    run_training(asked, tmp_path / "whole", events)
+
+    class StopsAtThree(StopFlag):
+        @property  # type: ignore[override]
+        def is_set(self) -> bool:
+            return len(cut.of("step")) >= 2
+
+        @is_set.setter
+        def is_set(self, value: bool) -> None:
+            pass
+
+    cut = type(events)()
+    with monkeypatch.context() as patch:
+        patch.setattr(hf, "StopFlag", StopsAtThree)
+        with pytest.raises(KeyboardInterrupt):
+            run_training(asked, tmp_path / "cut", cut)
+    run_training(asked, tmp_path / "cut", type(events)())
+    whole, again = (
+        load_file(tmp_path / name / "lora_adapter" / "adapter_model.safetensors") for name in ("whole", "cut")
+    )
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_pissa_begins_as_the_principal_part_of_the_base(
+    spec: Any, tiny: Path, tmp_path: Path, events: Any
+) -> None:
+    run_training(spec(lora_init="pissa", max_steps=1, learning_rate=1e-12), tmp_path / "run", events)
+    begun = load_file(tmp_path / "run" / "pissa_beginning.safetensors")
+    weights = load_file(tiny / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj"
+    a, b = (begun[f"base_model.model.{name}.lora_{part}.weight"] for part in "AB")
+    left, values, right = torch.linalg.svd(weights[f"{name}.weight"])
+    best = left[:, :4] @ torch.diag(values[:4]) @ right[:4]
+    torch.testing.assert_close(16 / 4 * b @ a, best, rtol=1e-3, atol=1e-5)
+    assert events.of("step")[0]["loss"] == pytest.approx(events.of("eval")[0]["loss"], rel=0.3)
+
+
+# ---------------------------------------------------------------- quantised bases
+quantised = pytest.mark.skipif(
+    library_version("bitsandbytes") is None, reason="bitsandbytes is not installed"
+)
+
+
+@quantised
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"train_type": "qlora"},
+        {"quantization": "8bit"},
+        {"train_type": "qlora", "use_dora": True},
+        {"train_type": "ia3", "quantization": "4bit"},
+    ],
+)
+def test_a_quantised_base_is_trained_on_a_cpu(
+    spec: Any, tmp_path: Path, events: Any, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[str] = []
+    objective = hf._objective
+
+    def listening(spec: Any, network: Any, *given: Any) -> Any:
+        layer = network.get_base_model().model.layers[0].mlp.down_proj
+        kinds.append(type(layer.get_base_layer()).__name__)
+        return objective(spec, network, *given)
+
+    monkeypatch.setattr(hf, "_objective", listening)
+    run_training(spec(max_steps=8, learning_rate=2e-2, **asked), tmp_path / "run", events)
+    assert kinds == ["Linear8bitLt" if asked.get("quantization") == "8bit" else "Linear4bit"]
+    steps = events.of("step")
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    assert all(step["grad_norm"] > 0 for step in steps)
+    codes = [event["code"] for event in events.of("finding")]
+    assert "TRAIN-038" in codes and "TRAIN-041" not in codes
+    # Against the base as it is on disk, in its own numbers.
+    assert _certificate(tmp_path / "run" / "lora_adapter")["passed"]
+
+
+@quantised
+def test_a_quantised_base_costs_less_memory_in_the_forecast(spec: Any) -> None:
+    whole, half, quarter = (
+        forecast(spec(quantization=bits), describe()).memory["weights"] for bits in ("none", "8bit", "4bit")
+    )
+    assert quarter < half < whole
+
+
+@quantised
+def test_a_base_in_4_bits_is_taken_as_it_is_and_never_trained_in_full(
+    spec: Any, tiny: Path, tmp_path: Path, events: Any
+) -> None:
+    from transformers import AutoTokenizer, BitsAndBytesConfig
+
+    folder = tmp_path / "nf4"
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    AutoModelForCausalLM.from_pretrained(tiny, quantization_config=config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    run_training(spec(model=str(folder), train_type="qlora", max_steps=2), tmp_path / "run", events)
+    assert _certificate(tmp_path / "run" / "lora_adapter")["passed"]
+    told = {
+        f.code: f.level for f in preflight(spec(model=str(folder), train_type="full"), describe(), tmp_path)
+    }
+    assert told["TRAIN-050"] == "error"
+    with pytest.raises(UnsupportedTraining):
+        run_training(spec(model=str(folder), train_type="full"), tmp_path / "full", events)
+
+
+@pytest.mark.parametrize(("method", "code"), [("gptq", "TRAIN-052"), ("mxfp4", "TRAIN-051")])
+def test_a_base_that_cannot_be_trained_on_here_is_named(
+    spec: Any, tiny: Path, tmp_path: Path, method: str, code: str
+) -> None:
+    import shutil
+
+    folder = shutil.copytree(tiny, tmp_path / method)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["quantization_config"] = {"quant_method": method, "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    found = preflight(spec(model=str(folder), train_type="qlora"), describe(), tmp_path / "run")
+    assert [(f.code, f.level) for f in found if f.params.get("method") == method] == [(code, "error")]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"lora_init": "pissa", "train_type": "qlora"},
+        {"train_type": "full", "quantization": "4bit"},
+        {"train_type": "prefix", "gradient_checkpointing": True},
+    ],
+)
+def test_methods_that_contradict_each_other_are_refused(spec: Any, asked: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        spec(**asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed", "idle"),
+    [
+        ({"train_type": "full"}, ["lora_rank", "seed"], ["lora_rank"]),
+        ({"train_type": "ia3"}, ["lora_alpha", "target_modules"], ["lora_alpha"]),
+        ({"train_type": "lora"}, ["virtual_tokens", "beta"], ["virtual_tokens", "beta"]),
+        ({"train_type": "lora", "stage": "dpo"}, ["beta", "use_dora"], []),
+    ],
+)
+def test_a_typed_field_that_nothing_reads_is_an_error_and_a_presets_is_not(
+    spec: Any, tmp_path: Path, asked: dict[str, Any], typed: list[str], idle: list[str]
+) -> None:
+    origins = {**dict.fromkeys(typed, "flag"), "lora_dropout": "preset:lora"}
+    found, _ = plan_training(spec(**asked), tmp_path / "run", origins)
+    assert [f.params["field"] for f in found if f.code == "TRAIN-054"] == [f"--{name}" for name in idle]
