@@ -32,6 +32,11 @@ def open_view(*, quiet: bool = False) -> View:
     return Terminal() if sys.stderr.isatty() else Plain()
 
 
+def is_step(event: dict[str, Any]) -> bool:
+    """Whether ``event`` moves the bar: a step, or one that a resumed run makes a second time."""
+    return event["kind"] == "step" or (event["kind"] == "again" and event.get("of") == "step")
+
+
 def describe_step(event: dict[str, Any]) -> str:
     """``loss 2.104 · lr 2.0e-04 · 5,120 tok/s · ETA 0:41``, from whatever the event holds."""
     parts = []
@@ -98,7 +103,7 @@ class Plain:
 
     def show(self, event: dict[str, Any]) -> None:
         line = describe_event(event)
-        if event["kind"] == "step":
+        if is_step(event):
             seconds = _seconds_of_day(event["t"])
             if abs(seconds - self._last) < _PLAIN_EVERY_S and event.get("step") != event.get("total"):
                 return
@@ -128,7 +133,7 @@ class Terminal:
         self._progress.start()
 
     def show(self, event: dict[str, Any]) -> None:
-        if event["kind"] == "step":
+        if is_step(event):
             total = float(event.get("total") or 1)
             if self._task is None:
                 self._task = self._progress.add_task("", total=total)
@@ -153,7 +158,7 @@ class Notebook:
         self._bar = ""
 
     def show(self, event: dict[str, Any]) -> None:
-        if event["kind"] == "step":
+        if is_step(event):
             done, total = float(event.get("step") or 0), float(event.get("total") or 1)
             facts = html.escape(describe_step(event))
             self._bar = f'<progress value="{done:g}" max="{total:g}"></progress> {done:g}/{total:g} {facts}'

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from mozhu.kernel.errors import BadJson, DiskFull, MissingFile, NotReadable, Not
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 _CHUNK_BYTES = 1 << 20
+# How the writers below call what they have in the making.
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?:\d+\.(?P<kind>new|old|tmp)|[a-z0-9_]{8}\.tmp)")
 
 
 @contextmanager
@@ -141,6 +144,27 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
                 os.replace(aside, target)
             raise
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def clear_leftovers(folder: str | Path) -> list[str]:
+    """What killed writers left in ``folder`` is gone, and a folder that one had moved aside is back; their names.
+
+    Only for who alone writes there: another writer's file in the making would vanish.
+    """
+    cleared = []
+    for path in sorted(Path(folder).iterdir()):
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is None:
+            continue
+        with writing(path):
+            if match["kind"] == "old" and not (path.parent / match["name"]).exists():
+                os.replace(path, path.parent / match["name"])
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        cleared.append(path.name)
+    return cleared
 
 
 def read_text(path: str | Path) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from mozhu.kernel import slots
 from mozhu.kernel.errors import DiskFull, InternalError, MozhuError, NotEnoughMemory, RunCancelled
-from mozhu.kernel.files import free_bytes, human_size, write_text
+from mozhu.kernel.files import clear_leftovers, free_bytes, human_size, write_text
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import EventLog
@@ -52,6 +52,7 @@ def execute(path: Path) -> Result:
         done = run.result()
         if done and done.state == "succeeded":
             return done
+        clear_leftovers(path)
         (path / RESULT).unlink(missing_ok=True)
         log = run.open_log()
         started, cpu = time.monotonic(), time.process_time()

@@ -5,16 +5,65 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-from mozhu.kernel.files import write_text, writing
+from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.files import read_json, sha256_file, write_json, writing
 from mozhu.kernel.paths import checkpoint_name, checkpoint_step
+from mozhu.kernel.progress import Emit
 
-# Written last; a checkpoint without it was cut off in the middle.
+# Written last; a checkpoint without it was cut off in the middle. It lists the files, with size and hash.
 _WHOLE = ".complete"
+_HASHED_BYTES = (
+    64 << 20
+)  # larger files are known by their size: reading them again would cost more than it finds
 
 
 def mark_complete(checkpoint: Path) -> None:
-    write_text(checkpoint / _WHOLE, "")
+    """The checkpoint counts from here on; all of it is on the disk, not only in the system's memory."""
+    found = {}
+    for path in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
+        with writing(path), open(path, "rb+") as file:
+            os.fsync(file.fileno())
+        found[path.relative_to(checkpoint).as_posix()] = _facts(path)
+    write_json(checkpoint / _WHOLE, {"schema": 1, "files": found})
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether the checkpoint is there with all its files as they were written."""
+    return (checkpoint / _WHOLE).is_file() and not checkpoint_damage(checkpoint)
+
+
+def checkpoint_damage(checkpoint: Path) -> list[str]:
+    """The files of a whole checkpoint that are missing or no longer what was written."""
+    if not (checkpoint / _WHOLE).stat().st_size:
+        return []  # marked by an engine that leaves no list
+    try:
+        listed: dict[str, Any] = dict(read_json(checkpoint / _WHOLE)["files"])
+    except (MozhuError, KeyError, TypeError, ValueError):
+        return [_WHOLE]
+    return [
+        name
+        for name, facts in listed.items()
+        if not (checkpoint / name).is_file() or _facts(checkpoint / name) != facts
+    ]
+
+
+def resume_point(folder: Path, emit: Emit) -> Path | None:
+    """The newest checkpoint that can be trusted, or ``None``; cut-off and damaged ones are removed, the latter told."""
+    remove_incomplete(folder)
+    while (found := last_checkpoint(folder)) is not None:
+        damaged = checkpoint_damage(found)
+        if not damaged:
+            return found
+        emit("finding", level="warning", code="TRAIN-090", params={"path": str(found), "files": damaged})
+        _remove(found)
+    return None
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    return {"size": size, "sha256": sha256_file(path) if size <= _HASHED_BYTES else None}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -42,10 +91,15 @@ def remove_oldest(folder: Path, kept: int, *, spare: int | None = None) -> list[
     older = [path for path in whole[:-1] if _step(path) != spare]
     removed = []
     for path in older[: max(0, len(whole) - max(1, kept))]:
-        (path / _WHOLE).unlink()
-        shutil.rmtree(path)
+        _remove(path)
         removed.append(path.name)
     return removed
+
+
+def _remove(checkpoint: Path) -> None:
+    with writing(checkpoint):
+        (checkpoint / _WHOLE).unlink()
+        shutil.rmtree(checkpoint)
 
 
 def link_final(folder: Path, artefact: Path) -> None:

@@ -10,6 +10,8 @@ from mozhu.engine.training.data import training_data
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
 from mozhu.engine.training.engine import TrainingEngine
 from mozhu.engine.training.forecast import learn_speed
+from mozhu.engine.training.retold import TellOnce
+from mozhu.engine.training.sinks.fan_out import Sinks
 from mozhu.engine.training.text_log import TextLog
 from mozhu.engine.weights.base_record import read_base_record, write_base_record
 from mozhu.engine.weights.fingerprint import differing_parts, fingerprint
@@ -21,6 +23,8 @@ from mozhu.kernel.progress import Emit
 from mozhu.specs.records.result import Metric, Outcome
 from mozhu.specs.train import TrainSpec
 
+EVENTS = "events.jsonl"
+
 
 def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
     """Train what ``spec`` asks for in ``folder``; resumes from the last whole checkpoint.
@@ -31,7 +35,11 @@ def run_training(spec: TrainSpec, folder: Path, emit: Emit) -> Outcome:
         TooManyLostRows: TRAIN-008. ParityBroken: DATA-250, before the first step.
         What the model and the data raise when they are read.
     """
-    log = TextLog(folder, emit).emit
+    with Sinks(spec, folder, TextLog(folder, emit).emit, log=folder / EVENTS) as sinks:
+        return _train(spec, folder, TellOnce(sinks.emit, folder / EVENTS).emit)
+
+
+def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
     found = find_model(spec.model)
     if found.adapter is not None:
         raise AdapterAsBase(path=str(found.adapter))

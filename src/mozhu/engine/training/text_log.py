@@ -12,6 +12,7 @@ from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import Emit
 
 _SHOWN = (
+    "of",
     "step",
     "total",
     "epoch",

@@ -11,6 +11,7 @@ from mozhu.specs.records.base import Number, Record
 Kind = Literal[
     "start",
     "step",
+    "again",
     "eval",
     "sample",
     "log",
