@@ -29,6 +29,7 @@ from mozhu.specs.data import (
     StatsSpec,
 )
 from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
+from mozhu.specs.engines import InstallSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
@@ -37,6 +38,9 @@ from mozhu.specs.records.result import Result
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 from mozhu.specs.serve import InferSpec
 from mozhu.specs.train import TrainSpec
+from mozhu.workspace.environments.install import install_engine, remove_engine
+from mozhu.workspace.environments.recipes import RECIPES
+from mozhu.workspace.environments.record import Environment, find_environment
 from mozhu.workspace.launch import raise_failure, run_to_end, stop_run
 from mozhu.workspace.places import check_dataset_name, fresh_run_folder, training_folder, with_absolute_paths
 from mozhu.workspace.runs import SPEC, RunFolder, make_run, run_folders
@@ -218,6 +222,21 @@ def datasets_validate(path: str | Path) -> Any:
     """Whether every byte of a snapshot or a registered version is as it was; ``report.problems`` is all that is not."""
     spec = with_absolute_paths(DatasetValidateSpec(path=str(path)))
     return data_catalog.datasets_validate(workspace_or_here().root, spec)
+
+
+def engines_install(name: str, **fields: Any) -> Environment:
+    """The environment of an engine that needs one of its own (``swift``), made now or found whole."""
+    return install_engine(with_absolute_paths(InstallSpec(name=name, **fields)))
+
+
+def engines_list() -> dict[str, Environment | None]:
+    """Every engine with an environment of its own; ``None`` where it is not installed."""
+    return {name: find_environment(name) for name in RECIPES}
+
+
+def engines_remove(name: str) -> Environment | None:
+    """Remove the environment of an engine; what it was, or ``None`` when there was none."""
+    return remove_engine(name)
 
 
 def init(root: str | Path = ".") -> LaidOut:

@@ -30,6 +30,7 @@ VERBS = {
     "data parity": "mozhu.cli.data_parity",
     "forecast": "mozhu.cli.forecast",
     "train": "mozhu.cli.train",
+    "config import": "mozhu.cli.config_import",
     "evaluate": "mozhu.cli.evaluate",
     "merge": "mozhu.cli.merge",
     "convert": "mozhu.cli.convert",
@@ -49,6 +50,9 @@ VERBS = {
     "datasets list": "mozhu.cli.datasets_list",
     "datasets show": "mozhu.cli.datasets_show",
     "datasets validate": "mozhu.cli.datasets_validate",
+    "engines install": "mozhu.cli.engines_install",
+    "engines list": "mozhu.cli.engines_list",
+    "engines remove": "mozhu.cli.engines_remove",
 }
 _GROUPS = sorted({verb.split()[0] for verb in VERBS if " " in verb})
 

@@ -242,6 +242,43 @@ class UnknownSlotName(UsageError):
     code = "ENV-004"
 
 
+class UnknownEngine(UsageError):
+    """No engine of this name has an environment of its own."""
+
+    code = "ENV-020"
+
+
+class EngineInstallOffline(MachineError):
+    """Nothing that has packages could be reached."""
+
+    code = "ENV-021"
+
+
+class EngineInstallFailed(MachineError):
+    """The installer ended with an error; ``reason`` holds its own words."""
+
+    code = "ENV-022"
+
+
+class EngineIncomplete(MachineError):
+    """An environment in which something that the engine needs cannot be imported."""
+
+    code = "ENV-023"
+
+
+class EngineBusy(StateError):
+    """Another process makes or removes the same environment."""
+
+    code = "ENV-024"
+
+
+class EngineNeedsRoom(MachineError):
+    """Less free than an engine's environment takes."""
+
+    code = "ENV-025"
+    status = 507
+
+
 class HubFailed(MachineError):
     """A hub was asked, as the settings allow, and did not give the data set."""
 
@@ -466,6 +503,51 @@ class StageNeedsFlatRows(UsageError):
     """The model or the method cannot keep rows apart that are laid end to end, which the stage needs."""
 
     code = "TRAIN-009"
+
+
+class EngineMissing(MachineError):
+    """The engine has an environment of its own, and it is not here."""
+
+    code = "TRAIN-060"
+
+
+class UnsupportedByEngine(UsageError):
+    """Fields that this engine cannot do; ``problems`` lists all of them, one a line."""
+
+    code = "TRAIN-062"
+
+
+class EngineStopped(MachineError):
+    """The engine's own process ended before the training did; ``tail`` holds its last words."""
+
+    code = "TRAIN-063"
+
+
+class UnsupportedForeignConfig(UsageError):
+    """Settings of another program that change what is learned and cannot be had; ``problems`` lists them all."""
+
+    code = "TRAIN-101"
+    status = 422
+
+
+class WrongForeignConfig(UsageError):
+    """Values in another program's configuration that their keys cannot have; ``problems`` lists them all."""
+
+    code = "TRAIN-102"
+    status = 422
+
+
+class UnknownForeignConfig(UsageError):
+    """A file that is no training configuration of a program that we can read."""
+
+    code = "TRAIN-103"
+    status = 422
+
+
+class UnreadableForeignConfig(DataError):
+    """A configuration of another program that is no YAML, JSON or shell command."""
+
+    code = "TRAIN-104"
 
 
 class NotEnoughDisk(MachineError):

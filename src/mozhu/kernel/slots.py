@@ -38,6 +38,18 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "mozhu.training_engines": {
         "hf": "mozhu.engine.training.engines.hf:HfEngine",
+        "swift": "mozhu.engine.training.engines.swift.engine:SwiftEngine",
+    },
+    # Where a training's curve is shown beside its records: classes made with a SinkRun.
+    "mozhu.training_sinks": {
+        "tensorboard": "mozhu.engine.training.sinks.tensorboard_files:TensorBoardFiles",
+        "wandb": "mozhu.engine.training.sinks.weights_and_biases:WeightsAndBiases",
+        "mlflow": "mozhu.engine.training.sinks.mlflow_runs:MlflowRuns",
+        "swanlab": "mozhu.engine.training.sinks.swan_lab:SwanLab",
+    },
+    # Engine -> a callable (spec) -> findings that preflight asks; loads neither torch nor the engine.
+    "mozhu.engine_checks": {
+        "swift": "mozhu.engine.training.engines.swift.check:check",
     },
     "mozhu.readers": {
         "json": "mozhu.engine.data.json_readers:JsonReader",
@@ -59,6 +71,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "mozhu.rooms": {
         "certify_merge": "mozhu.engine.scoring.certificates:certify_merge",
         "certify_adapter": "mozhu.engine.scoring.certificates:certify_adapter",
+        "certify_full": "mozhu.engine.scoring.certificates_full:certify_full",
         "certify_gguf": "mozhu.engine.scoring.certificates_gguf:certify_gguf",
         "mean_metric": "mozhu.engine.scoring.metrics:MeanMetric",
         "calculate_perplexity": "mozhu.engine.scoring.perplexity:calculate_perplexity",
@@ -70,6 +83,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "preflight": "mozhu.engine.training.preflight:preflight",
         "build_tokens": "mozhu.engine.training.token_build:build_tokens",
         "forecast": "mozhu.engine.training.forecast:forecast",
+        "import_config": "mozhu.engine.training.importers.run:run_import",
+        "read_training_yaml": "mozhu.engine.training.importers.yaml_file:read_yaml",
         "write_sample": "mozhu.engine.data.sample:write_sample",
         "sample_files": "mozhu.engine.data.sample:sample_files",
         "parity": "mozhu.engine.scoring.parity:run_parity",
@@ -114,6 +129,10 @@ EXTRA_OF_MODULE = {
     "opencc": "data",
     "yaml": "data",
     "bitsandbytes": "quant",
+    "tensorboardX": "train",
+    "wandb": "tracking",
+    "mlflow": "tracking",
+    "swanlab": "tracking",
     "numpy": "train",
     "gguf": "export",
     "xllamacpp": "export",

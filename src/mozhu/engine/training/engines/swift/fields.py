@@ -142,6 +142,7 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "push_to_hub": lambda s: False,
     "use_hf": lambda s: True,
     "load_args": lambda s: False,
+    "check_model": lambda s: False,  # asks ModelScope whether there is a newer one
     "resume_from_checkpoint": lambda s: str(s.resume) if s.resume else None,
     "ignore_data_skip": lambda s: False,
 }

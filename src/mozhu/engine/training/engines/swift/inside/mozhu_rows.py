@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -129,7 +128,8 @@ class RowsTemplate(Template):
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None, trainer: Any = None
     ) -> Any:
         rows = inputs.pop("mozhu_rows").tolist()
-        _keep_first_batch(inputs, rows)
+        if model.training:
+            _keep_first_batch(inputs, rows)
         outputs = super().compute_sft_loss(model, inputs, num_items_in_batch, trainer)
         if model.training:
             TALLY.rows += [PARTS["train"].name(row) for row in rows]
@@ -203,7 +203,8 @@ class Reporter(TrainerCallback):
         if args.world_size > 1:
             both = torch.tensor([total, float(items)], dtype=torch.float64, device=args.device)
             total, items = self.trainer.accelerator.reduce(both, "sum").tolist()
-        self._tell("eval", step=state.global_step, loss=total / max(1, items))
+        rows = len(PARTS["validation"])
+        self._tell("eval", step=state.global_step, loss=total / max(1, items), rows=rows)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A checkpoint counts once all of it is written."""
@@ -248,7 +249,7 @@ def _end_with_the_run() -> None:
     """Whoever started us holds the other end of standard input: when it is gone, this process goes too, so that
     it never writes into a folder that another run has taken over.
     """
-    while sys.stdin.buffer.read(1 << 10):
+    while os.read(0, 1 << 10):
         pass
     os._exit(1)
 
