@@ -21,11 +21,12 @@ from mozhu.engine.scoring.report.charts import (
     thinned,
 )
 from mozhu.engine.scoring.report.page import Heading, Html, Section, render_report, table
-from mozhu.engine.scoring.report.ticks import nice_ticks, number, tick_label
+from mozhu.engine.scoring.report.ticks import number
 from mozhu.engine.scoring.report.training import duration, evenly, write_training_report
 from mozhu.kernel.files import write_json
 from mozhu.kernel.progress import EventLog
 from mozhu.kernel.texts import LANGUAGES, page_texts, set_language
+from mozhu.kernel.ticks import nice_ticks, tick_label
 from mozhu.specs.records.certificate import Certificate, Check
 
 

@@ -27,14 +27,19 @@ class TrainSpec(Spec):
     ``report_to``: sinks of the slot ``mozhu.training_sinks``; the word ``none`` for no one.
     ``early_stopping``: so many evaluations whose loss is not below the lowest by ``early_stopping_delta`` end the run.
     ``keep_best``: the artefact has the weights of the evaluation with the lowest loss, not those of the last step.
+    ``processes``: on this machine, one for each GPU (or part of the cores); ``batch_size`` is that of one process.
+    ``strategy``: how processes share the work; ``tensor_parallel`` of them hold the pieces of one model.
+    ``nodes``: machines with as many processes each; ``node_rank`` is this one, ``master_address`` names machine 0.
     ``accept``: findings of the parity gate (``DATA-251`` …) that do not stop the run; kept in its records.
     """
 
     verb: ClassVar[str] = "train"
     config_file: ClassVar[str | None] = "0_train_config.json"
     has_presets: ClassVar[bool] = True
-    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset({"output_dir", "threads", "token_cache"})
-    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "val_dataset", "output_dir")
+    not_part_of_the_run: ClassVar[frozenset[str]] = frozenset(
+        {"output_dir", "threads", "token_cache", "node_rank", "master_address", "master_port"}
+    )
+    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "val_dataset", "output_dir", "deepspeed_config")
 
     model: str = Field(min_length=1)
     dataset: str = Field(min_length=1)
@@ -69,6 +74,14 @@ class TrainSpec(Spec):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Positive | None = None
+    processes: Positive = 1
+    strategy: Literal["ddp", "fsdp2", "deepspeed"] = "ddp"
+    deepspeed_config: str | None = None
+    tensor_parallel: Positive = 1
+    nodes: Positive = 1
+    node_rank: int = Field(default=0, ge=0)
+    master_address: str | None = None
+    master_port: int = Field(default=29500, gt=0, lt=65536)
 
     text_column: str = "text"
     columns: str | None = None
@@ -114,6 +127,29 @@ class TrainSpec(Spec):
             and (self.early_stopping or self.keep_best)
         ):
             raise ValueError("spec.rule.needs_validation")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        """Processes of all machines."""
+        return self.processes * self.nodes
+
+    @property
+    def total_batch(self) -> int:
+        """Rows of one optimisation step, of all processes."""
+        replicas = self.world_size // self.tensor_parallel
+        return self.batch_size * self.gradient_accumulation_steps * replicas
+
+    @model_validator(mode="after")
+    def _processes_fit_together(self) -> TrainSpec:
+        if (self.strategy == "deepspeed") != (self.deepspeed_config is not None):
+            raise ValueError("spec.rule.deepspeed_needs_its_file")
+        if self.node_rank >= self.nodes:
+            raise ValueError("spec.rule.node_rank_from_zero")
+        if self.nodes > 1 and not self.master_address:
+            raise ValueError("spec.rule.nodes_need_an_address")
+        if self.tensor_parallel > 1 and (self.tensor_parallel != self.world_size or self.strategy != "ddp"):
+            raise ValueError("spec.rule.tensor_parallel_alone")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from html import escape
 
 from mozhu.engine.data.statistics.lengths import Bin
 from mozhu.engine.scoring.report.page import Html
-from mozhu.engine.scoring.report.ticks import nice_ticks, tick_label
+from mozhu.kernel.ticks import nice_ticks, tick_label
 
 _TOP, _BOTTOM = 26, 44
 _SIZES = (("wide", 960, 300, 10), ("narrow", 400, 260, 4))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, TypeGuard
 
-from mozhu.engine.scoring.report.ticks import nice_ticks, tick_label
 from mozhu.kernel.texts import text
+from mozhu.kernel.ticks import nice_ticks, tick_label
 
 Points = list[tuple[float, float]]
 WIDTH, HEIGHT = 960, 320

@@ -174,7 +174,7 @@ def _trainer(
 ) -> EventTrainer:
     steps = pace.total
     an_epoch = _steps_an_epoch(spec, len(data.train))
-    samples = choose_samples(spec, network, described, data.validation)
+    samples = choose_samples(spec, described, data.validation)
     if spec.eval_samples and samples is None:
         emit(
             "finding",

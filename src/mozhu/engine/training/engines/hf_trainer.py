@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,17 +14,22 @@ from typing import Any
 import psutil
 import torch
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerState
 
 from mozhu.engine.training.checkpoints import mark_complete, remove_oldest
+from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.length_groups import LengthGroupedSampler
 from mozhu.engine.training.engines.objective import Objective
-from mozhu.engine.training.stop import StopFlag
+from mozhu.engine.training.engines.quality import Quality
+from mozhu.engine.training.engines.samples import Samples
 from mozhu.kernel.errors import LossNotFinite
+from mozhu.kernel.files import read_json, write_json
 from mozhu.kernel.paths import checkpoint_name
 from mozhu.kernel.progress import Emit
 
 _SMOOTHING = 0.9
+_PACE = "pace.json"  # beside the other files of a checkpoint
+_KEPT = ("tokens", "smooth", "weight", "step_tokens", "step_rows", "items")
 
 
 @dataclass
@@ -64,16 +69,17 @@ class Pace:
         self.figures, self.items = Counter(), 0
         return found
 
-    def restore(self, events: Iterable[dict[str, Any]], step: int) -> None:
-        """Go on where a run stopped: the curve and the tokens of its steps up to the checkpoint at ``step``."""
-        losses: dict[int, float] = {}
-        for event in events:
-            if event["kind"] == "step" and event["step"] <= step:
-                losses[event["step"]] = float(event["loss"])
-                self.tokens = int(event["tokens"])
-        for number in sorted(losses):
-            self.take_loss(losses[number])
-        self.tokens_before = self.tokens
+    def to_json(self) -> dict[str, Any]:
+        """What a run needs to go on as if it had not stopped: its curve, and what is not told yet."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return {**kept, "figures": dict(self.figures)}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Go on where :meth:`to_json` was asked."""
+        for name in _KEPT:
+            setattr(self, name, kept[name])
+        self.figures = Counter(kept["figures"])
+        self.tokens_before = self.tokens + self.step_tokens
 
     def facts(self, device: str) -> dict[str, Any]:
         here = self.tokens - self.tokens_before
@@ -117,6 +123,9 @@ class EventTrainer(Trainer):
         emit: Emit,
         callbacks: list[RunCallback],
         kept: int = 3,
+        quality: Quality | None = None,
+        keep_best: bool = False,
+        samples: Samples | None = None,
         **options: Any,
     ) -> None:
         self.objective = objective
@@ -132,7 +141,11 @@ class EventTrainer(Trainer):
         self.pace = pace
         self.emit = emit
         self.kept = kept
+        self.quality = quality or Quality()
+        self.keep_best = keep_best
+        self.samples = samples
         self._validated: tuple[int, dict[str, float]] | None = None
+        self._untold: tuple[float, int] | None = None
         self.restart_clock()
         for callback in callbacks:
             callback.trainer = self
@@ -183,17 +196,41 @@ class EventTrainer(Trainer):
             self._emit_step(logs)
         self.state.log_history.append({**logs, "step": self.state.global_step})
 
+    def take_pace(self, checkpoint: Path) -> None:
+        """The curve, and the losses of steps that ``checkpoint`` holds and no event has told yet."""
+        if not (checkpoint / _PACE).is_file():
+            return  # made by an earlier Mozhu
+        kept = read_json(checkpoint / _PACE)
+        self.pace.restore(kept["pace"])
+        self._untold = (kept["loss_sum"], kept["told_step"])
+
+    def take_untold(self) -> None:
+        """Where several steps make one event, a resumed run's next event is of all of them."""
+        if self._untold is not None:
+            loss_sum, self._globalstep_last_logged = self._untold
+            self._tr_loss += loss_sum
+            self._untold = None
+
     def restore(self, checkpoint: Path) -> None:
         """The weights and the step of ``checkpoint``, with nothing left to train."""
-        self._load_from_checkpoint(str(checkpoint))
+        self.take_weights(checkpoint)
         self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+
+    def take_weights(self, checkpoint: Path) -> None:
+        self._load_from_checkpoint(str(checkpoint))
 
     def restart_clock(self) -> None:
         self._clock = time.monotonic()
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
-        """Trainer's own moment to validate, with our loss: the mean an item, whatever the batches."""
+        """Trainer's own moment to validate, with our loss: the mean an item, whatever the batches.
+
+        The best evaluation so far gets its checkpoint, and after too many that are no better the run ends.
+        """
+        self.control.should_evaluate = False  # done: the end of an epoch asks once more
         found = self.validate()
+        if found is not None:
+            self._judge(self.state.global_step, found)
         return {} if found is None else {f"eval_{name}": value for name, value in found.items()}
 
     def validate(self) -> dict[str, float] | None:
@@ -207,7 +244,44 @@ class EventTrainer(Trainer):
                 found["perplexity"] = math.exp(min(found["loss"], 700.0))
             self.emit("eval", step=step, rows=len(self.validation), **found)
             self._validated = (step, found)
+            self._emit_samples(step)
+            self.restart_clock()  # the next step's speed must not pay for this
         return self._validated[1]
+
+    def remember(self, checkpoint: Path) -> None:
+        """What the run knew of its evaluations when ``checkpoint`` was written."""
+        self.quality.read(checkpoint)
+        self._validated = self.quality.last
+
+    def _judge(self, step: int, found: dict[str, float]) -> None:
+        quality = self.quality
+        is_best = quality.take(step, found, self.pace.loss_smooth)
+        if is_best and self.keep_best:
+            self.control.should_save = True
+        if quality.stopped_at == step:
+            self.control.should_save = self.control.should_training_stop = True
+            best = quality.best
+            params = {
+                "step": step,
+                "count": quality.waited,
+                "loss": round(best.found["loss"], 6) if best else "nan",
+                "best": best.step if best else 0,
+            }
+            self.emit("finding", level="info", code="TRAIN-081", params=params)
+
+    def _emit_samples(self, step: int) -> None:
+        """Samples are there to be looked at: what goes wrong with them is told once and costs nothing else."""
+        if self.samples is None:
+            return
+        try:
+            told = self.samples.answers(self.model)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self.emit("finding", level="warning", code="TRAIN-083", params={"reason": reason})
+            self.samples = None
+            return
+        for fields in told:
+            self.emit("sample", step=step, **fields)
 
     def _validation(self) -> dict[str, float]:
         model: Any = self.model_wrapped
@@ -225,7 +299,6 @@ class EventTrainer(Trainer):
                 items += batch.items
                 figures.update(told)
         model.train(was_training)
-        self.restart_clock()  # the next step's speed must not pay for this
         mean = {name: value / max(1, items) for name, value in figures.items()}
         return {"loss": total / max(1, items), **mean}
 
@@ -234,8 +307,13 @@ class EventTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(str(self.args.output_dir))
-            mark_complete(folder / checkpoint_name(self.state.global_step))
-            remove_oldest(folder, self.kept, spare=self.state.best_global_step)
+            untold = {"loss_sum": self._tr_loss.item(), "told_step": self._globalstep_last_logged}
+            place = folder / checkpoint_name(self.state.global_step)
+            self.quality.write(place)
+            write_json(place / _PACE, {"schema": 1, "pace": self.pace.to_json(), **untold})
+            mark_complete(place)
+            best = self.quality.best if self.keep_best else None
+            remove_oldest(folder, self.kept, spare=best.step if best else None)
 
     def _emit_step(self, logs: dict[str, float]) -> None:
         pace, step, loss = self.pace, self.state.global_step, float(logs["loss"])
@@ -266,29 +344,6 @@ class EventTrainer(Trainer):
         self.emit("step", **fields)
         if not math.isfinite(loss):
             raise LossNotFinite(step=step, loss=str(loss), rows=rows[:8])
-
-
-class RunCallback(TrainerCallback):
-    """Stops after the step that is under way when asked to, and marks a checkpoint once all of it is written."""
-
-    trainer: EventTrainer
-
-    def __init__(self, stop: StopFlag) -> None:
-        self._stop = stop
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.trainer.restart_clock()
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self._stop.is_set:
-            control.should_save = True
-            control.should_training_stop = True
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self.trainer.emit("checkpoint", step=state.global_step, path=checkpoint_name(state.global_step))
-        self.trainer.restart_clock()
 
 
 def memory_bytes(device: str) -> int:

@@ -1,0 +1,1 @@
+"""Where a training's curve is shown beside its own records: TensorBoard, W&B, MLflow, SwanLab, and others' sinks."""
