@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 import torch
 from peft import PeftModel
 from pydantic import ValidationError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from mozhu.engine.evaluation.run import run_evaluate
 from mozhu.engine.export.merge import run_merge
+from mozhu.engine.inference.chat import open_chat
+from mozhu.engine.scoring.certificates_full import certify_full
 from mozhu.engine.training.engines import hf
 from mozhu.engine.training.engines.flat.forward import make_plain
 from mozhu.engine.training.engines.flat.lora import unfuse_lora
@@ -26,7 +30,11 @@ from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import NotMergeable, UnsupportedTraining
 from mozhu.kernel.machine import describe, library_version
 from mozhu.planning import plan_training
+from mozhu.platform.catalog.service import Registry
+from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import MergeSpec
+from mozhu.specs.serve import InferSpec
+from mozhu.testing.faults import plant_changed_eos
 
 IDS = torch.tensor([[5, 9, 33, 7, 120, 60, 2, 81, 14]])
 
@@ -222,8 +230,6 @@ def test_a_base_in_4_bits_is_taken_as_it_is_and_never_trained_in_full(
 def test_a_base_that_cannot_be_trained_on_here_is_named(
     spec: Any, tiny: Path, tmp_path: Path, method: str, code: str
 ) -> None:
-    import shutil
-
     folder = shutil.copytree(tiny, tmp_path / method)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["quantization_config"] = {"quant_method": method, "bits": 4}
@@ -260,3 +266,96 @@ def test_a_typed_field_that_nothing_reads_is_an_error_and_a_presets_is_not(
     origins = {**dict.fromkeys(typed, "flag"), "lora_dropout": "preset:lora"}
     found, _ = plan_training(spec(**asked), tmp_path / "run", origins)
     assert [f.params["field"] for f in found if f.code == "TRAIN-054"] == [f"--{name}" for name in idle]
+
+
+# ---------------------------------------------------------------- answers
+@pytest.mark.parametrize("method", ["lora", "ia3", "prefix"])
+def test_an_adapter_answers_in_a_batch_as_one_by_one(
+    spec: Any, tmp_path: Path, events: Any, method: str
+) -> None:
+    run_training(spec(**METHODS[method], max_steps=10, learning_rate=3e-2), tmp_path / "run", events)
+    asked = InferSpec(checkpoint=str(tmp_path / "run"), max_new_tokens=12, device="cpu", dtype="float32")
+    chat = open_chat(asked)
+    told = [
+        [{"role": "user", "content": text}]
+        for text in ("高血压？", "What is 2 + 3, and what is 3 + 4?", "好")
+    ]
+    batch = [answer.text for answer in chat.answer_many(told)]
+    assert batch == [chat.answer(messages).text for messages in told]
+    base = open_chat(asked.model_copy(update={"checkpoint": spec().model}))
+    assert batch != [answer.text for answer in base.answer_many(told)]
+
+
+@pytest.mark.parametrize("method", ["ia3", "prefix"])
+def test_an_adapter_is_evaluated_beside_its_base(spec: Any, tmp_path: Path, events: Any, method: str) -> None:
+    run_training(spec(**METHODS[method], max_steps=10, learning_rate=3e-2), tmp_path / "run", events)
+    asked = {"test_data": "sample", "max_rows": 3, "max_new_tokens": 8}
+    found = {}
+    for name, checkpoint in {"tuned": str(tmp_path / "run"), "base": spec().model}.items():
+        run_evaluate(EvaluateSpec(checkpoint=checkpoint, **asked), tmp_path / name, events)
+        whole = json.loads((tmp_path / name / "evaluation.json").read_text(encoding="utf-8"))
+        found[name] = whole["sets"]["test"]["metrics"]
+    assert found["tuned"]["perplexity"]["tuned"] != found["tuned"]["perplexity"]["base"]
+    for metric in ("perplexity", "rouge1"):  # with the adapter off it is the base as it is alone
+        told = found["tuned"][metric]["base"]["value"]
+        assert told == pytest.approx(found["base"][metric]["tuned"]["value"], rel=1e-5)
+
+
+# ---------------------------------------------------------------- whole models
+@pytest.mark.parametrize("stage", ["sft", "pt"])
+def test_a_model_trained_in_full_is_certified_and_ready(
+    spec: Any, tmp_path: Path, events: Any, stage: str
+) -> None:
+    data = (
+        {"dataset": str(_texts(tmp_path)), "over_length": "split", "max_length": 48} if stage == "pt" else {}
+    )
+    run_training(spec(train_type="full", learning_rate=1e-3, stage=stage, **data), tmp_path / "run", events)
+    certificate = _certificate(tmp_path / "run" / "model")
+    assert certificate["kind"] == "full" and certificate["passed"], certificate["checks"]
+    with Registry(tmp_path / "workspace") as registry:
+        registered = registry.register(str(tmp_path / "run" / "model"), "whole", "v1")
+        assert registry.validate("whole:v1").state == "ready", registered
+    if stage == "pt":
+        assert {"DATA-127"} <= {event["code"] for event in events.of("finding")}
+        assert events.of("step")[-1]["loss"] < events.of("step")[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        ("untrained", "training_effect"),
+        ("nan", "tensors_finite"),
+        ("stop", "stop_ids_equal"),
+        ("shape", "config_equal"),
+        ("lost", "tensors_matched"),
+    ],
+)
+def test_a_faulty_model_gets_no_certificate(
+    spec: Any, tiny: Path, tmp_path: Path, events: Any, fault: str, check: str
+) -> None:
+    copy = shutil.copytree(tiny, tmp_path / "model")
+    weights = load_file(copy / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    if fault != "untrained":
+        weights[name] += 0.1
+    if fault == "nan":
+        weights[name][0, 0] = float("nan")
+    if fault == "lost":
+        weights["model.layers.0.extra.weight"] = torch.ones(2)
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    if fault == "stop":
+        plant_changed_eos(copy)
+    if fault == "shape":
+        config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+        config["rms_norm_eps"] = 1e-2
+        (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    found = certify_full(tiny, copy)
+    failed = {each.name for each in found.checks if not each.ok}
+    assert check in failed and not found.passed
+
+
+def _texts(folder: Path) -> Path:
+    path = folder / "texts.json"
+    rows = [{"text": f"第{n}段文本。" + "模型训练完成后，可以合并、导出并部署。" * 4} for n in range(8)]
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    return path

@@ -83,6 +83,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "preflight": "mozhu.engine.training.preflight:preflight",
         "build_tokens": "mozhu.engine.training.token_build:build_tokens",
         "forecast": "mozhu.engine.training.forecast:forecast",
+        "launch_lines": "mozhu.engine.training.processes.lines:launch_lines",
         "import_config": "mozhu.engine.training.importers.run:run_import",
         "read_training_yaml": "mozhu.engine.training.importers.yaml_file:read_yaml",
         "write_sample": "mozhu.engine.data.sample:write_sample",

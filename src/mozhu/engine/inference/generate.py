@@ -54,13 +54,14 @@ def generate_many(
     order = sorted(range(len(prompts_ids)), key=lambda i: -len(prompts_ids[i]))
     config = _config(max_new_tokens, list(stop_ids), _pad_id(tokenizer, stop_ids), temperature, top_p)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    asked = model if _has_prefix(model) else inner
     answers: dict[int, Answer] = {}
     with _plain_generation(inner), torch.random.fork_rng(devices=_cuda_devices(inner)):
         torch.manual_seed(seed)
         while order:
             batch = order[:batch_size]
             try:
-                written = _generate(inner, [prompts_ids[i] for i in batch], config)
+                written = _generate(asked, [prompts_ids[i] for i in batch], config)
             except torch.OutOfMemoryError:
                 if batch_size == 1:
                     raise
@@ -87,6 +88,12 @@ def _generate(model: Any, prompts: list[Sequence[int]], config: GenerationConfig
     made = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config)
     answers: list[list[int]] = made[:, width:].tolist()
     return answers
+
+
+def _has_prefix(model: Any) -> bool:
+    """Whether the adapter is a prefix before the tokens, which only PEFT's own ``generate`` puts there."""
+    config = getattr(model, "active_peft_config", None)
+    return bool(getattr(config, "is_prompt_learning", False)) and not model._adapters_disabled
 
 
 def _answer(tokenizer: Any, ids: list[int], stops: set[int]) -> Answer:

@@ -35,11 +35,13 @@ from mozhu.engine.scoring.limits import (
     MOST_TOKENS,
     merge_max_abs,
 )
+from mozhu.engine.scoring.scores import base_with_head, record_scores
 from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.adapter_fit import adapter_problems
 from mozhu.engine.weights.base_record import read_base_record
 from mozhu.engine.weights.fingerprint import differing_parts, fingerprint
 from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.head_record import head_of
 from mozhu.engine.weights.load import load_model, tokenizer_folder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
@@ -67,23 +69,25 @@ def certify_adapter(base: str | Path, adapter: str | Path, rows: Rows | None = N
 
     Checks: the base is the recorded one; every number is finite; every tensor fits a module of the base and
     is in the loaded model; it changes the logits by at least 0.001; its tokenizer, template and stop tokens
-    are those of the base.
+    are those of the base. An adapter with a scoring head (a reward, classes) also scores texts differently.
 
     Args:
         rows: Prepared rows to measure on, besides the fixed conversations.
     """
     found = FoundModel(Path(adapter).name, Path(adapter), Path(adapter), Path(base))
     home = tokenizer_folder(found)
-    measured = _measured(home, rows)
+    taken = measured(home, rows)
     base_print = fingerprint(base)
     checks = [*_base_checks(found.path, base_print), finite_check(found.path)]
     dtype = measuring_dtype(found.base)
-    adapted, fits = _measure_adapted(found, measured, dtype)
+    adapted, fits = _measure_adapted(found, taken, dtype)
     checks += [fits, effect_check(adapted.effect() if adapted else None)]
-    checks += _language_checks(found.base, found.base, home, rows or ())
+    if adapted and head_of(ModelFolder.open(found.path)):
+        checks.append(scores_check(adapted.tuned))
+    checks += language_checks(found.base, found.base, home, rows or ())
     made_from = [{"role": "base", "fingerprint": base_print["whole"]}]
     prints = {"base": base_print["whole"], "adapter": make_manifest(found.path).sha256}
-    return certificate("adapter", checks, made_from, prints, dtype=dtype, measured=measured)
+    return certificate("adapter", checks, made_from, prints, dtype=dtype, measured=taken)
 
 
 @spare_threads()
@@ -102,21 +106,21 @@ def certify_merge(
     found = FoundModel(Path(adapter).name, Path(adapter), Path(adapter), Path(base))
     whole = FoundModel(Path(merged).name, Path(merged), None, Path(merged))
     home = tokenizer_folder(found)
-    measured = _measured(home, rows)
+    taken = measured(home, rows)
     base_print = fingerprint(base)
     checks = _base_checks(found.path, base_print)
     dtype = measuring_dtype(found.base)
-    adapted, fits = _measure_adapted(found, measured, dtype)
+    adapted, fits = _measure_adapted(found, taken, dtype)
     gc.collect()
     half = dtype in _HALF or ModelFolder.open(merged).dtype in _HALF
-    merged_logits = record_logits(load_model(whole, dtype=dtype, device="cpu"), measured.ids)
+    merged_logits = record_logits(load_model(whole, dtype=dtype, device="cpu"), taken.ids)
     checks += [fits, *merge_checks(adapted, merged_logits, half=half)]
-    checks += _language_checks(found.base, home, whole.path, rows or ())
+    checks += language_checks(found.base, home, whole.path, rows or ())
     made_from = [
         {"role": "base", "fingerprint": base_print["whole"]},
         {"role": "adapter", "manifest": make_manifest(found.path).sha256},
     ]
-    return certificate("merge", checks, made_from, fingerprint(merged), dtype=dtype, measured=measured)
+    return certificate("merge", checks, made_from, fingerprint(merged), dtype=dtype, measured=taken)
 
 
 def certificate(
@@ -168,7 +172,8 @@ def finite_check(adapter: Path) -> Check:
     return Check(name="tensors_finite", value=bad, limit=0, ok=bad == 0)
 
 
-def _measured(home: Path, rows: Rows | None) -> Measured:
+def measured(home: Path, rows: Rows | None) -> Measured:
+    """What is measured on, by the template and the tokenizer of ``home``."""
     return measured_rows(open_renderer(home), load_tokenizer(home), rows or (), most_tokens=MOST_TOKENS)
 
 
@@ -198,7 +203,14 @@ def merge_checks(adapted: Adapted | None, merged: list[torch.Tensor], *, half: b
     return [close, effect_check(effect), kept]
 
 
-def _language_checks(base: Path, home: Path, copy: Path, rows: Rows) -> list[Check]:
+def scores_check(scores: Sequence[torch.Tensor]) -> Check:
+    """A scoring head says different things of different texts; the value is the widest range of a score."""
+    told = torch.cat(list(scores))
+    spread = float((told.amax(0) - told.amin(0)).max())
+    return Check(name="scores_differ", value=spread, limit=LEAST_EFFECT, ok=spread >= LEAST_EFFECT)
+
+
+def language_checks(base: Path, home: Path, copy: Path, rows: Rows) -> list[Check]:
     """Stop tokens as in ``base``; tokenizer and template as in ``home``, where training read them."""
     source, other = load_tokenizer(home), load_tokenizer(copy)
     before, after = stop_ids_by_place(base, source), stop_ids_by_place(copy, other)
@@ -212,12 +224,18 @@ def _language_checks(base: Path, home: Path, copy: Path, rows: Rows) -> list[Che
 
 
 def _measure_adapted(found: FoundModel, measured: Measured, dtype: str) -> tuple[Adapted | None, Check]:
-    """Both sets of logits out of one load, and whether every tensor of the adapter found its place."""
+    """Both sets of logits (of a model that scores: scores, by the trained head) out of one load, and whether every
+    tensor of the adapter found its place.
+    """
     folder = ModelFolder.open(found.path)
     problems = len(adapter_problems(folder, ModelFolder.open(found.base)))
     if problems:
         return None, Check(name="targets_matched", value=problems, limit=0, ok=False)
     model = load_model(found, dtype=dtype, device="cpu", verify=False)
+    if head_of(folder):
+        tuned = record_scores(model, measured.ids)
+        with base_with_head(model):
+            return Adapted(tuned, record_scores(model, measured.ids)), _inside_check(model, folder)
     tuned = record_logits(model, measured.ids)
     with model.disable_adapter():
         plain = record_logits(model, measured.ids)

@@ -52,10 +52,11 @@ def finish_artefact(
 
 
 def _certify(found: FoundModel, place: Path, kind: str, emit: Emit) -> Certificate | None:
-    """The adapter's certificate: it has an effect, its numbers are finite, it fits its base."""
-    if kind != "adapter":
+    """The certificate: it has an effect, its numbers are finite, it fits its base or is its base, changed."""
+    name = {"adapter": "certify_adapter", "model": "certify_full"}.get(kind)
+    if name is None:
         return None
-    certify = slots.load("mozhu.rooms", "certify_adapter")
+    certify = slots.load("mozhu.rooms", name)
     certificate: Certificate = certify(found.base, place)
     certificate.write(place / "certificate.json")
     if not certificate.passed:

@@ -14,6 +14,7 @@ _PREFIX = "base_model.model."
 _LORA = re.compile(
     r"^(?P<module>.+)\.lora_(?P<part>embedding_[AB]|[AB]|magnitude_vector)(?:\.weight|\.default.*)?$"
 )
+_SCALED = ".ia3_l"
 _SHOWN = 12
 _PACKED = ("U8", "I8", "I32")  # quantised weights do not show the shape of the layer
 
@@ -37,16 +38,19 @@ def check_adapter_fits(adapter: ModelFolder, base: ModelFolder) -> None:
 
 def adapter_problems(adapter: ModelFolder, base: ModelFolder) -> list[str]:
     """Every module of ``adapter`` without a place in ``base`` or with another shape there."""
-    weights = {_place(name): info for name, info in base.tensors.items()}
+    weights = {place_of(name): info for name, info in base.tensors.items()}
     swapped = bool((adapter.adapter_config or {}).get("fan_in_fan_out"))
     problems = []
     for name, info in adapter.tensors.items():
         match = _LORA.match(name)
+        if match is None and name.endswith(_SCALED):
+            problems += _scale_problems(name, info, weights)
+            continue
         if match is None:
             problems += _saved_module_problems(name, info, weights)
             continue
         module = match["module"].removeprefix(_PREFIX)
-        held = weights.get(_place(f"{module}.weight"))
+        held = weights.get(place_of(f"{module}.weight"))
         if held is None and _is_head(module) and base.tied:
             held = next((item for place, item in weights.items() if "embed_tokens" in place), None)
         if held is None:
@@ -78,10 +82,21 @@ def _shape_problems(module: str, part: str, info: TensorInfo, sides: tuple[int, 
     return []
 
 
+def _scale_problems(name: str, info: TensorInfo, weights: dict[str, TensorInfo]) -> list[str]:
+    """IA3 multiplies what a layer writes (out, 1) or reads (1, in)."""
+    module = name.removesuffix(_SCALED).removeprefix(_PREFIX)
+    held = weights.get(place_of(f"{module}.weight"))
+    if held is None:
+        return [problem("no_such_module", module=module)]
+    if held.dtype in _PACKED or len(held.shape) != 2 or info.count in held.shape:
+        return []
+    return [problem("wrong_shape", module=module, shape=list(info.shape), base=list(held.shape))]
+
+
 def _saved_module_problems(name: str, info: TensorInfo, weights: dict[str, TensorInfo]) -> list[str]:
     """A tensor that takes the whole place of one of the base's (``modules_to_save``, biases)."""
     module = name.removeprefix(_PREFIX).replace(".modules_to_save", "").replace(".base_layer", "")
-    held = weights.get(_place(module))
+    held = weights.get(place_of(module))
     # A new head (a classifier's) has no counterpart; a grown vocabulary changes the first side only.
     if held is None or held.dtype in _PACKED or held.shape[1:] == info.shape[1:]:
         return []
@@ -92,7 +107,7 @@ def _is_head(module: str) -> bool:
     return module.split(".")[-1] in ("lm_head", "output", "embed_out")
 
 
-def _place(name: str) -> str:
+def place_of(name: str) -> str:
     """A tensor's name without the wrappers that differ between a checkpoint and the loaded model."""
     parts = [part for part in name.split(".") if part not in ("model", "language_model", "text_model")]
     return ".".join(parts)

@@ -11,7 +11,7 @@ from mozhu.engine.weights.folder import ModelFolder
 from mozhu.specs.records.base import Record
 
 HEAD_RECORD = "head.json"
-_HEADS = ("score.weight", "classifier.weight")
+HEADS = ("score.weight", "classifier.weight")
 Scores = Literal["rm", "classification"]
 
 
@@ -75,5 +75,5 @@ def _named(count: int, names: dict[int, str]) -> Head:
 
 def _rows(folder: ModelFolder) -> int | None:
     """How many numbers the head gives, by its tensor."""
-    found = (info.shape[0] for name, info in folder.tensors.items() if name.endswith(_HEADS) and info.shape)
+    found = (info.shape[0] for name, info in folder.tensors.items() if name.endswith(HEADS) and info.shape)
     return next(found, None)

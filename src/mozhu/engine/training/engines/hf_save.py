@@ -9,6 +9,7 @@ from typing import Any
 from mozhu.engine.training.engines.pissa import Beginning, save_as_lora
 from mozhu.engine.weights.folder import ADAPTER_CONFIG
 from mozhu.engine.weights.head_record import write_head_record
+from mozhu.engine.weights.load import without_bars
 from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel.files import read_json, replacing_folder, write_json
 from mozhu.specs.train import TrainSpec
@@ -22,13 +23,18 @@ def save_artefact(
     *,
     beginning: Beginning | None = None,
     classes: Sequence[str] = (),
+    state: dict[str, Any] | None = None,
 ) -> None:
-    """Write the adapter or the model, the base's own tokenizer beside it, and what an adapter's head says."""
-    with replacing_folder(artefact) as temporary:
+    """Write the adapter or the model, the base's own tokenizer beside it, and what an adapter's head says.
+
+    ``state``: its weights, where ``network`` itself has only a part of each.
+    """
+    network.config.use_cache = True  # off for training only
+    with replacing_folder(artefact) as temporary, without_bars():
         if beginning is not None:
             save_as_lora(network, beginning, temporary)
         else:
-            network.save_pretrained(temporary)
+            network.save_pretrained(temporary, **({} if state is None else {"state_dict": state}))
         if spec.train_type != "full":
             _sort_targets(temporary)
             if spec.stage in {"rm", "classification"}:
