@@ -15,10 +15,31 @@ from mozhu.kernel.texts import text
 from mozhu.kernel.ticks import nice_ticks, tick_label
 
 Points = list[tuple[float, float]]
-WIDTH, HEIGHT = 960, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 44
 _MOST_POINTS = 1200
 _SMOOTHING = 0.9
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a picture, and about how many ticks its axes have."""
+
+    width: int = 960
+    height: int = 320
+    x_ticks: int = 10
+    y_ticks: int = 7
+
+
+LARGE, SMALL = Size(), Size(480, 210, 5, 4)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened at ``x``. ``css``: ``checkpoint`` is a small sign on the axis, ``best`` a line."""
+
+    x: float
+    css: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -38,22 +59,24 @@ class _Scale:
     x_high: float
     y_low: float
     y_high: float
+    size: Size
 
     def x(self, value: float) -> float:
-        return _LEFT + (value - self.x_low) / (self.x_high - self.x_low) * (WIDTH - _LEFT - _RIGHT)
+        room = self.size.width - _LEFT - _RIGHT
+        return _LEFT + (value - self.x_low) / (self.x_high - self.x_low) * room
 
     def y(self, value: float) -> float:
-        return (
-            HEIGHT - _BOTTOM - (value - self.y_low) / (self.y_high - self.y_low) * (HEIGHT - _TOP - _BOTTOM)
-        )
+        room = self.size.height - _TOP - _BOTTOM
+        return self.size.height - _BOTTOM - (value - self.y_low) / (self.y_high - self.y_low) * room
 
 
 def loss_chart(events: Iterable[dict[str, Any]]) -> str:
     """The loss curve of a run: training loss, its smoothed line, and validation loss with a point each.
 
     A step that was run twice (after a resume) shows its last value; losses that are not finite leave a gap.
-    Without any loss the result is empty.
+    Checkpoints are marked on the axis, and the lowest validation loss by a line. Without any loss it is empty.
     """
+    events = list(events)
     training, smooth, validation = loss_lines(events)
     lines = [
         Line(text("report.loss.train"), "raw", training),
@@ -61,7 +84,10 @@ def loss_chart(events: Iterable[dict[str, Any]]) -> str:
         Line(text("report.loss.validation"), "check", validation),
     ]
     return line_chart(
-        [line for line in lines if line.points], text("report.loss.step"), text("report.loss.loss")
+        [line for line in lines if line.points],
+        text("report.loss.step"),
+        text("report.loss.loss"),
+        marks=_happenings(events, validation),
     )
 
 
@@ -85,6 +111,15 @@ def loss_lines(events: Iterable[dict[str, Any]]) -> tuple[Points, Points, Points
     return points, sorted(smoothed.items()) or smooth_line(points), sorted(validation.items())
 
 
+def _happenings(events: Iterable[dict[str, Any]], validation: Points) -> list[Mark]:
+    steps = sorted({event["step"] for event in events if event["kind"] == "checkpoint" and event.get("step")})
+    marks = [Mark(step, "checkpoint", text("report.loss.checkpoint")) for step in steps]
+    known = [point for point in validation if math.isfinite(point[1])]
+    if len(known) > 1:
+        marks.append(Mark(min(known, key=lambda point: point[1])[0], "best", text("report.loss.best")))
+    return marks
+
+
 def smooth_line(points: Points, weight: float = _SMOOTHING) -> Points:
     """The exponential mean of ``points`` with the start corrected for (Kingma & Ba 2015, section 3)."""
     mean, seen, out = 0.0, 0.0, []
@@ -96,15 +131,30 @@ def smooth_line(points: Points, weight: float = _SMOOTHING) -> Points:
     return out
 
 
-def line_chart(lines: Sequence[Line], x_name: str, y_name: str) -> str:
-    """An SVG picture of ``lines`` on common axes, with a legend; empty when there is nothing to draw."""
-    scale = _scale(lines)
+def line_chart(
+    lines: Sequence[Line],
+    x_name: str,
+    y_name: str,
+    *,
+    size: Size = LARGE,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    from_zero: bool = False,
+) -> str:
+    """An SVG picture of ``lines`` on common axes, with a legend; empty when there is nothing to draw.
+
+    With a ``title`` it stands above the picture, and one line needs no legend.
+    """
+    scale = _scale(lines, size, from_zero)
     if scale is None:
         return ""
-    drawn = "".join(_draw(line, scale) for line in lines)
+    shown = [mark for mark in marks if scale.x_low <= mark.x <= scale.x_high]
+    drawn = "".join([*(_happened(mark, scale) for mark in shown), *(_draw(line, scale) for line in lines)])
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    legend = "" if title and len(lines) == 1 else _legend(lines, shown)
     return (
-        f'<figure class="chart"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_name)}">'
-        f"{_axes(scale, x_name)}{drawn}</svg>{_legend(lines)}</figure>"
+        f'<figure class="chart">{heading}<svg viewBox="0 0 {size.width} {size.height}" role="img" '
+        f'aria-label="{escape(y_name)}">{_axes(scale, x_name)}{drawn}</svg>{legend}</figure>'
     )
 
 
@@ -141,7 +191,7 @@ def _finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _scale(lines: Sequence[Line]) -> _Scale | None:
+def _scale(lines: Sequence[Line], size: Size, from_zero: bool) -> _Scale | None:
     """Room for every finite value; from zero where the values come near it."""
     xs = [x for line in lines for x, y in line.points if math.isfinite(y)]
     ys = [y for line in lines for _, y in line.points if math.isfinite(y)]
@@ -149,34 +199,45 @@ def _scale(lines: Sequence[Line]) -> _Scale | None:
         return None
     low, high = min(ys), max(ys)
     room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    floor = 0.0 if 0 <= low < (high - low) * 0.25 else low - room
+    floor = 0.0 if 0 <= low < (high - low) * 0.25 or (from_zero and low >= 0) else low - room
+    room = max(room, high * 0.06) if from_zero else room
     x_low, x_high = min(xs), max(xs)
-    return _Scale(x_low, x_high if x_high > x_low else x_low + 1, floor, high + room)
+    return _Scale(x_low, x_high if x_high > x_low else x_low + 1, floor, high + room, size)
 
 
 def _axes(scale: _Scale, x_name: str) -> str:
     parts = []
-    y_ticks = nice_ticks(scale.y_low, scale.y_high, 7)
+    right, bottom = scale.size.width - _RIGHT, scale.size.height - _BOTTOM
+    y_ticks = nice_ticks(scale.y_low, scale.y_high, scale.size.y_ticks)
     y_step = y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 1.0
     for value in y_ticks:
         y = scale.y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick_label(value, y_step)}</text>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_y_label(value, y_step)}</text>'
         )
-    for value in nice_ticks(scale.x_low, scale.x_high, 10):
+    for value in nice_ticks(scale.x_low, scale.x_high, scale.size.x_ticks):
         if not float(value).is_integer():
             continue
         x = scale.x(value)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
-        parts.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{value:,.0f}</text>'
-        )
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(
-        f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_name)}</text>'
-    )
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{value:,.0f}</text>')
+    middle, foot = (_LEFT + right) / 2, scale.size.height - 6
+    parts.append(f'<text class="axis" x="{middle}" y="{foot}" text-anchor="middle">{escape(x_name)}</text>')
     return "".join(parts)
+
+
+def _y_label(value: float, step: float) -> str:
+    """Very small values as powers of ten, as learning rates are written."""
+    return f"{value:.0e}".replace("e-0", "e-") if value and 0 < step < 5e-5 else tick_label(value, step)
+
+
+def _happened(mark: Mark, scale: _Scale) -> str:
+    x, bottom = scale.x(mark.x), scale.size.height - _BOTTOM
+    tip = f"<title>{escape(mark.name)} {mark.x:,.0f}</title>"
+    if mark.css == "checkpoint":
+        return f'<path class="mark checkpoint" d="M{x:.1f} {bottom - 7} l4 7 l-8 0 z">{tip}</path>'
+    return f'<line class="mark {mark.css}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}">{tip}</line>'
 
 
 def _draw(line: Line, scale: _Scale) -> str:
@@ -218,6 +279,7 @@ def thinned(points: Points, most: int = _MOST_POINTS) -> Points:
     return kept
 
 
-def _legend(lines: Sequence[Line]) -> str:
-    items = "".join(f'<span class="key {line.css}">{escape(line.name)}</span>' for line in lines)
+def _legend(lines: Sequence[Line], marks: Sequence[Mark] = ()) -> str:
+    named = {line.css: line.name for line in lines} | {mark.css: mark.name for mark in marks}
+    items = "".join(f'<span class="key {css}">{escape(name)}</span>' for css, name in named.items())
     return f'<figcaption class="legend">{items}</figcaption>'

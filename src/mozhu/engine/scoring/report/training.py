@@ -21,6 +21,7 @@ from mozhu.engine.scoring.report.blocks import (
 from mozhu.engine.scoring.report.charts import Points, loss_chart, loss_lines
 from mozhu.engine.scoring.report.page import Card, Cell, Heading, Html, Section, table, write_report
 from mozhu.engine.scoring.report.ticks import number
+from mozhu.engine.scoring.report.training_plots import answers_section, plots_section
 from mozhu.kernel.files import read_jsonl
 from mozhu.kernel.texts import has_text, text
 from mozhu.specs.records.certificate import Certificate
@@ -46,6 +47,8 @@ def write_training_report(folder: Path) -> Path:
     sections = [
         _error_section(result),
         Section(text("report.section.loss"), Html(loss_chart(events))),
+        plots_section(events),
+        answers_section(events),
         _metrics_section(result),
         _findings_section(events),
         _artefacts_section(folder, result),
@@ -83,6 +86,7 @@ def _heading(spec: RunSpec, events: list[dict[str, Any]], result: Result | None)
         (text("report.fact.data"), short_name(fields.get("dataset"))),
         (text("report.fact.method"), method),
         (text("report.fact.made"), spec.created),
+        (text("report.fact.weights"), _weights(result)),
     ]
     return Heading(
         title=text("report.title.training", name=spec.run),
@@ -90,6 +94,15 @@ def _heading(spec: RunSpec, events: list[dict[str, Any]], result: Result | None)
         state=(text(f"report.state.{state}"), _STATE_KIND.get(state, "plain")),
         cards=_cards(events, result),
     )
+
+
+def _weights(result: Result | None) -> str:
+    """Which step the weights are of, where it is not the last one."""
+    details = result.details if result else {}
+    step, last = details.get("steps"), details.get("last_step")
+    if step is None or last is None or step == last:
+        return ""
+    return text("report.fact.weights_of", step=f"{step:,}", last=f"{last:,}")
 
 
 def _cards(events: list[dict[str, Any]], result: Result | None) -> list[Card]:
