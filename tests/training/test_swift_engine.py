@@ -394,3 +394,16 @@ def test_every_argument_is_one_that_ms_swift_knows(spec: Any, tmp_path: Path, fo
     told = subprocess.run([str(found.python), "-I", "-c", names], capture_output=True, text=True, check=True)
     known = set(json.loads(next(x for x in told.stdout.splitlines() if x.startswith("NAMES"))[5:]))
     assert set(TABLE) <= known
+
+
+@pytest.mark.slow
+def test_a_quantised_base_trains_on_a_cpu_with_validations_in_between(
+    spec: Any, tmp_path: Path, events: Any, found: Environment, with_swift: None
+) -> None:
+    if not found.version("bitsandbytes"):
+        pytest.skip("this environment of ms-swift has no bitsandbytes")
+    asked = spec(engine="swift", train_type="qlora", max_steps=4, eval_steps=2)
+    run_training(asked, tmp_path / "run", events)
+    losses = [each["loss"] for each in events.of("step")]
+    assert losses[-1] < losses[0]
+    assert [each["step"] for each in events.of("eval")] == [0, 2, 4]

@@ -11,6 +11,7 @@ mozhu never imports it. ``MOZHU_SWIFT_LINK`` names the JSON file that says where
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import threading
@@ -165,6 +166,7 @@ class Reporter(TrainerCallback):
         self._began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        _let_gradients_pass(self.trainer.model)
         self._tell("begin", step=state.global_step, total=state.max_steps, device=str(args.device))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -221,6 +223,16 @@ class Reporter(TrainerCallback):
         safe = {name: str(value) if _is_odd(value) else value for name, value in fields.items()}
         with open(LINK["events"], "a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, **safe}, ensure_ascii=False) + "\n")
+
+
+def _let_gradients_pass(model: Any) -> None:
+    """On a CPU bitsandbytes lays 4-bit weights out anew when it first sees them in evaluation mode, for a kernel that
+    has no gradient: not here, where validation and training take turns.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it writes a line for each product in 8 bits
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _is_odd(value: Any) -> bool:
