@@ -7,13 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from mozhu.cli.main import main
+from mozhu.engine.evaluation.judge import macro_f1
 from mozhu.engine.evaluation.run import run_evaluate
 from mozhu.engine.export.merge import run_merge
 from mozhu.engine.inference.chat import open_chat
@@ -27,7 +30,7 @@ from mozhu.engine.training.run import run_training
 from mozhu.engine.training.stop import StopFlag
 from mozhu.engine.weights.load import load_model
 from mozhu.engine.weights.references import find_model
-from mozhu.kernel.errors import NotMergeable, UnsupportedTraining
+from mozhu.kernel.errors import NoAnswerToScore, NotMergeable, UnsupportedTraining
 from mozhu.kernel.machine import describe, library_version
 from mozhu.planning import plan_training
 from mozhu.platform.catalog.service import Registry
@@ -210,7 +213,7 @@ def test_a_quantised_base_costs_less_memory_in_the_forecast(spec: Any) -> None:
 def test_a_base_in_4_bits_is_taken_as_it_is_and_never_trained_in_full(
     spec: Any, tiny: Path, tmp_path: Path, events: Any
 ) -> None:
-    from transformers import AutoTokenizer, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     folder = tmp_path / "nf4"
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
@@ -359,3 +362,123 @@ def _texts(folder: Path) -> Path:
     rows = [{"text": f"第{n}段文本。" + "模型训练完成后，可以合并、导出并部署。" * 4} for n in range(8)]
     path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     return path
+
+
+# ---------------------------------------------------------------- models that score
+WORDS = {"好": ["很好", "喜欢", "满意"], "坏": ["很坏", "讨厌", "失望"], "平": ["一般", "还行", "普通"]}
+
+
+def _classified(folder: Path) -> Path:
+    rows = [
+        {"text": f"这件东西{word}，第{number}号", "label": label}
+        for number in range(4)
+        for label, words in WORDS.items()
+        for word in words
+    ]
+    path = folder / "classes.json"
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def _preferred(folder: Path) -> Path:
+    rows = [
+        {
+            "messages": [{"role": "user", "content": f"第{number}个问题"}],
+            "chosen": [{"role": "assistant", "content": f"好的回答，数字是{number}。"}],
+            "rejected": [{"role": "assistant", "content": f"不知道{number}"}],
+        }
+        for number in range(12)
+    ]
+    path = folder / "pairs.json"
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"train_type": "full", "learning_rate": 3e-3}, {"train_type": "qlora"}]
+)
+def test_a_classifier_gives_labels_with_probabilities_and_is_evaluated(
+    spec: Any, tmp_path: Path, events: Any, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(_classified(tmp_path))
+    whole = {"max_steps": 60, "batch_size": 12, "learning_rate": 1e-2, "validation_split": 0.0, **asked}
+    run = tmp_path / "run"
+    run_training(spec(stage="classification", dataset=data, **whole), run, events)
+    artefact = run / ("model" if asked.get("train_type") == "full" else "lora_adapter")
+    certificate = _certificate(artefact)
+    assert certificate["passed"], certificate["checks"]
+    assert "scores_differ" in {check["name"] for check in certificate["checks"]}
+    capsys.readouterr()
+    question = "这件东西很好，第2号"
+    assert (
+        main(["infer", "--checkpoint", str(run), "--mode", "single", "--question", question, "--json"]) == 0
+    )
+    said = json.loads(capsys.readouterr().out)
+    assert said["label"] == "好" and sum(said["scores"].values()) == pytest.approx(1.0)
+    assert said["scores"] == pytest.approx(_by_transformers(spec().model, artefact, question), abs=1e-4)
+    run_evaluate(EvaluateSpec(checkpoint=str(run), test_data=data), tmp_path / "eval", events)
+    found = json.loads((tmp_path / "eval" / "evaluation.json").read_text(encoding="utf-8"))["sets"]["test"]
+    matrix = found["confusion"]
+    right = sum(matrix[place][place] for place in range(3))
+    assert found["metrics"]["accuracy"]["tuned"]["value"] == pytest.approx(right / 36)
+    assert found["metrics"]["macro_f1"]["tuned"]["value"] > 0.8
+    assert [sum(row) for row in matrix] == [12, 12, 12] and found["unknown_labels"] == 0
+
+
+def _by_transformers(base: str, artefact: Path, question: str) -> dict[str, float]:
+    """The same from plain transformers and peft, as the card beside the artefact says."""
+    tokenizer = AutoTokenizer.from_pretrained(artefact)
+    if (artefact / "head.json").is_file():
+        names = json.loads((artefact / "head.json").read_text(encoding="utf-8"))["labels"]
+        plain = AutoModelForSequenceClassification.from_pretrained(
+            base, num_labels=len(names), id2label=dict(enumerate(names)), pad_token_id=tokenizer.pad_token_id
+        )
+        model = PeftModel.from_pretrained(plain, str(artefact)).eval()
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(artefact).eval()
+        names = list(model.config.id2label.values())
+    asked = [{"role": "user", "content": question}]
+    ids = tokenizer.apply_chat_template(
+        asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    with torch.no_grad():
+        return dict(zip(names, torch.softmax(model(**ids).logits[0], -1).tolist()))
+
+
+@pytest.mark.parametrize("train_type", ["lora", "full"])
+def test_a_reward_model_scores_the_wanted_answer_higher(
+    spec: Any, tmp_path: Path, events: Any, train_type: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(_preferred(tmp_path))
+    rate = 1e-3 if train_type == "full" else 1e-2
+    whole = {"max_steps": 25, "validation_split": 0.0, "train_type": train_type, "learning_rate": rate}
+    run_training(spec(stage="rm", dataset=data, **whole), tmp_path / "run", events)
+    artefact = tmp_path / "run" / ("model" if train_type == "full" else "lora_adapter")
+    assert _certificate(artefact)["passed"], _certificate(artefact)["checks"]
+    capsys.readouterr()
+    scores = []
+    for answer in ("好的回答，数字是3。", "不知道3"):
+        asked = [
+            "infer",
+            "--checkpoint",
+            str(tmp_path / "run"),
+            "--mode",
+            "single",
+            "--question",
+            "第3个问题",
+        ]
+        assert main([*asked, "--answer", answer, "--json"]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["score"])
+    assert scores[0] > scores[1]
+    with pytest.raises(NoAnswerToScore):
+        chat = open_chat(InferSpec(checkpoint=str(tmp_path / "run"), device="cpu"))
+        chat.answer([{"role": "user", "content": "第3个问题"}])
+    run_evaluate(EvaluateSpec(checkpoint=str(tmp_path / "run"), test_data=data), tmp_path / "eval", events)
+    found = json.loads((tmp_path / "eval" / "evaluation.json").read_text(encoding="utf-8"))["sets"]["test"]
+    assert found["metrics"]["pair_accuracy"]["tuned"]["value"] > 0.9
+    assert found["metrics"]["margin"]["tuned"]["value"] > 0
+
+
+def test_macro_f1_is_the_mean_over_classes() -> None:
+    # Class 0: 2 of 3 found and one said wrongly; class 1: 1 of 2; class 2 was neither seen nor said.
+    assert macro_f1(np.array([2, 1, 0, 1, 1, 0, 0, 0, 0])) == pytest.approx((4 / 6 + 2 / 4) / 2)

@@ -18,6 +18,8 @@ from mozhu.references import with_references
 from mozhu.specs.serve import InferSpec
 from mozhu.workspace.places import with_absolute_paths
 
+# The answer that came with a question, which only a model that scores answers reads.
+_GIVEN = "_given_answer"
 _LEAVE = {"exit", "quit", "/exit", "/quit", "退出"}
 
 
@@ -33,7 +35,7 @@ def act(call: Call) -> int:
         if spec.mode == "interactive":
             return talk(chat)
         if spec.mode == "single":
-            return _answer_one(call, chat, str(spec.question))
+            return _answer_one(call, spec, chat)
         return _answer_all(call, spec, chat, questions)
     finally:
         chat.close()
@@ -85,7 +87,10 @@ def _questions(spec: InferSpec) -> list[dict[str, Any]]:
 
 
 def _row(line: str) -> dict[str, Any]:
-    """A line as a conversation: JSON with ``messages``, ``question``, ``prompt`` or ``instruction``, else text."""
+    """A line as a conversation: JSON with ``messages``, ``question``, ``prompt`` or ``instruction``, else text.
+
+    ``messages`` end with the question; an answer that came with it is kept under :data:`_GIVEN`.
+    """
     try:
         value = json.loads(line)
     except ValueError:
@@ -94,25 +99,44 @@ def _row(line: str) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": line.strip()}]}
     if isinstance(value.get("messages"), list):
         messages = value["messages"]
-        asked = messages[:-1] if messages and messages[-1].get("role") == "assistant" else messages
-        return {**value, "messages": asked}
-    asked = value.get("question") or value.get("prompt") or value.get("instruction") or ""
+        answered = bool(messages) and messages[-1].get("role") == "assistant"
+        asked = messages[:-1] if answered else messages
+        given = messages[-1].get("content") if answered else value.get("answer")
+        return {**value, "messages": asked, _GIVEN: given}
+    asked = (
+        value.get("question") or value.get("prompt") or value.get("instruction") or value.get("text") or ""
+    )
     if value.get("input"):
         asked = f"{asked}\n{value['input']}"
-    return {**value, "messages": [{"role": "user", "content": str(asked)}]}
+    given = value.get("answer") or value.get("output") or value.get("completion")
+    return {**value, "messages": [{"role": "user", "content": str(asked)}], _GIVEN: given}
 
 
-def _answer_one(call: Call, chat: Any, question: str) -> int:
+def _told(row: dict[str, Any], chat: Any) -> list[dict[str, Any]]:
+    """What is put to the model: the question, and for one that scores answers the answer as well."""
+    messages: list[dict[str, Any]] = list(row["messages"])
+    given = row.get(_GIVEN)
+    if getattr(chat, "reads_answers", False) and given:
+        messages.append({"role": "assistant", "content": str(given)})
+    return messages
+
+
+def _said(answer: Any) -> dict[str, Any]:
+    """The fields of an answer, or of a score."""
+    if answer.scores is None:
+        return {"answer": answer.text, "tokens": answer.tokens, "stopped": answer.stopped}
+    if list(answer.scores) == ["reward"]:
+        return {"score": answer.scores["reward"], "tokens": answer.tokens}
+    return {"label": answer.text, "scores": answer.scores, "tokens": answer.tokens}
+
+
+def _answer_one(call: Call, spec: InferSpec, chat: Any) -> int:
     live = None if call.output.as_json else _print_piece
-    answer = chat.answer([{"role": "user", "content": question}], live)
+    question = str(spec.question)
+    row = {"messages": [{"role": "user", "content": question}], _GIVEN: spec.answer}
+    answer = chat.answer(_told(row, chat), live)
     if call.output.as_json:
-        value = {
-            "question": question,
-            "answer": answer.text,
-            "tokens": answer.tokens,
-            "stopped": answer.stopped,
-        }
-        call.output.data(value)
+        call.output.data({"question": question, **_said(answer)})
     else:
         print()
     if not answer.stopped:
@@ -127,11 +151,11 @@ def _answer_all(call: Call, spec: InferSpec, chat: Any, rows: list[dict[str, Any
         view.show({"kind": "step", "t": "1970-01-01T00:00:00Z", "step": made, "total": total})
 
     try:
-        made = chat.answer_many([row["messages"] for row in rows], show)
+        made = chat.answer_many([_told(row, chat) for row in rows], show)
     finally:
         view.close()
     answers = [
-        {**row, "answer": answer.text, "tokens": answer.tokens, "stopped": answer.stopped}
+        {**{name: value for name, value in row.items() if name != _GIVEN}, **_said(answer)}
         for row, answer in zip(rows, made, strict=True)
     ]
     if spec.output:

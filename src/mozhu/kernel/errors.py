@@ -481,6 +481,24 @@ class PreflightFailed(UsageError):
     code = "TRAIN-005"
 
 
+class ValidationNotFinite(DataError):
+    """The validation rows have no finite loss: the weights are spoilt, or were from the start."""
+
+    code = "TRAIN-091"
+
+
+class WeightsNotFinite(DataError):
+    """Trained weights hold NaN or infinities; no checkpoint is made of them."""
+
+    code = "TRAIN-092"
+
+
+class OneLabel(DataError):
+    """All rows of a data set have the same label, so that nothing tells them apart."""
+
+    code = "TRAIN-093"
+
+
 class WillNotFit(MachineError):
     """The forecast needs more memory than the whole machine has."""
 
@@ -550,6 +568,18 @@ class UnreadableForeignConfig(DataError):
     code = "TRAIN-104"
 
 
+class RankDied(MachineError):
+    """One of a training's processes ended without a word; ``status`` is its exit code, or minus the signal."""
+
+    code = "TRAIN-071"
+
+
+class RankFailed(MachineError):
+    """One of a training's processes failed in a way that has no error of its own."""
+
+    code = "TRAIN-072"
+
+
 class NotEnoughDisk(MachineError):
     """The forecast needs more room than the disk of the run folder has."""
 
@@ -564,6 +594,12 @@ class NoQuestion(UsageError):
 
 class PromptTooLong(DataError):
     code = "INFER-002"
+
+
+class NoAnswerToScore(UsageError):
+    """A reward model scores an answer, and there is none."""
+
+    code = "INFER-003"
 
 
 # ---------------------------------------------------------------- registry

@@ -19,6 +19,7 @@ class InferSpec(Spec):
     base_model: str | None = None
     mode: Literal["interactive", "single", "batch"] = "interactive"
     question: str | None = None
+    answer: str | None = None
     input: str | None = None
     output: str | None = None
     system: str | None = None

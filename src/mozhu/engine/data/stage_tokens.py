@@ -132,7 +132,7 @@ def _classified(
     if number is None:
         return _lost(row, "DATA-171", label=str(row["label"]), known=", ".join(classes) or "-")
     try:
-        ids = array("i", _asked_ids(row, renderer, tokenizer))
+        ids = array("i", asked_ids(row, renderer, tokenizer))
     except RefusedConversation as error:
         return _lost(row, "DATA-122", reason=error.params.get("reason") or error.what)
     cut = None
@@ -145,11 +145,23 @@ def _classified(
     return StagedRow(FittedRow(row, [example], cut), (number,))
 
 
-def _asked_ids(row: dict[str, Any], renderer: Renderer | None, tokenizer: Any) -> list[int]:
+def asked_ids(row: dict[str, Any], renderer: Renderer | None, tokenizer: Any) -> list[int]:
     if renderer is not None:
         return renderer.prompt_ids(row["messages"], row.get("tools"), row=row["row_id"])
     content = "\n".join(str(message["content"]) for message in row["messages"])
     return list(tokenizer(content, add_special_tokens=True)["input_ids"])
+
+
+def answered_ids(row: dict[str, Any], renderer: Renderer | None, tokenizer: Any) -> list[int]:
+    """A conversation to the end of its last answer, as a reward model is trained on it.
+
+    Raises:
+        RefusedConversation: MODEL-012.
+    """
+    found = next(iter(encode_rows([row], renderer, tokenizer, train_on="all")))
+    if found.error is not None:
+        raise found.error
+    return found.examples[-1].ids.tolist()
 
 
 def _answer(row: dict[str, Any], side: Encoded, stage: str) -> EncodedExample:

@@ -12,11 +12,13 @@ from peft import PeftModel
 
 from mozhu.engine.data.dataset import LoadedRows, load_rows
 from mozhu.engine.evaluation.compare import Compared, compare
+from mozhu.engine.evaluation.judge import judge, stage_of
 from mozhu.engine.evaluation.progress import Progress
 from mozhu.engine.evaluation.report import Report, write_evaluation_report
 from mozhu.engine.evaluation.score import LIKELIHOOD, Scored, score_side, work_of
 from mozhu.engine.evaluation.sides import Side, base_of, open_tuned
 from mozhu.engine.evaluation.table import result_rows, write_table
+from mozhu.engine.inference.scores import Scorer, open_scorer
 from mozhu.engine.scoring.metrics import Metric, load_metrics
 from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.fingerprint import fingerprint
@@ -72,10 +74,14 @@ def run_evaluate(spec: EvaluateSpec, folder: Path, emit: Emit) -> Outcome:
     found = find_model(spec.checkpoint, base=spec.base_model)
     metrics = load_metrics([name for name in spec.metrics if name not in LIKELIHOOD])
     merged = _merge(spec, found, folder, emit) if spec.merge else Outcome()
-    sets = _data_sets(spec)
+    scorer = open_scorer(found, dtype=spec.dtype, device=spec.device) if spec.test_data else None
+    sets = _data_sets(spec, stage_of(scorer) if scorer else "sft")
     if not sets:
         return merged
-    scored, same_tokens = _score_all(spec, found, sets, metrics, emit)
+    if scorer:
+        scored, same_tokens = _judge_all(scorer, sets, emit), True
+    else:
+        scored, same_tokens = _score_all(spec, found, sets, metrics, emit)
     compared = {
         name: compare(both.tuned, both.base, seed=spec.seed, same_tokens=same_tokens)
         for name, both in scored.items()
@@ -106,12 +112,18 @@ def _merge(spec: EvaluateSpec, found: FoundModel, folder: Path, emit: Emit) -> O
     return outcome
 
 
-def _data_sets(spec: EvaluateSpec) -> list[DataSet]:
+def _judge_all(scorer: Scorer, sets: Sequence[DataSet], emit: Emit) -> dict[str, Both]:
+    """A model that scores, on every set; its base has no such head to be compared with."""
+    progress = Progress(emit, sum(len(data.rows) for data in sets))
+    return {data.name: Both(judge(scorer, data.rows, progress)) for data in sets}
+
+
+def _data_sets(spec: EvaluateSpec, stage: str) -> list[DataSet]:
     wanted = [("test", spec.test_data), ("train", spec.train_data)]
     sets = []
     for name, ref in wanted:
         if ref is not None:
-            loaded = load_rows(ref, text_column=spec.text_column, system=spec.system, part=name)
+            loaded = load_rows(ref, text_column=spec.text_column, system=spec.system, part=name, stage=stage)
             sets.append(DataSet(name, ref, loaded, loaded.rows[: spec.max_rows]))
     return sets
 
@@ -213,6 +225,7 @@ def _set_record(data: DataSet, both: Both, compared: Sequence[Compared]) -> dict
         "seconds": both.tuned.seconds,
         "base_seconds": both.base.seconds if both.base else None,
         "metrics": {metric.name: asdict(metric) for metric in compared},
+        **both.tuned.details,
     }
 
 

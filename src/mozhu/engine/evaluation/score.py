@@ -36,7 +36,8 @@ _SIGNATURE = {
 class Scored:
     """What one model did on one set of rows. ``metrics`` hold one value for each of their own rows.
 
-    ``rows_of`` gives the row numbers that a metric counted; ``seconds`` are the wall time.
+    ``rows_of`` gives the row numbers that a metric counted; ``seconds`` are the wall time; ``details``
+    is what else is written beside the metrics.
     """
 
     metrics: dict[str, Scores] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Scored:
     asks: dict[int, Ask] = field(default_factory=dict)
     tokens: int = 0
     seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
 
     def add(self, name: str, scores: Scores, rows: list[int], better: Better) -> None:
         self.metrics[name], self.rows_of[name], self.better[name] = scores, rows, better

@@ -12,11 +12,15 @@ OnText = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Answer:
-    """``stopped`` is true when the model ended its turn by itself, false when it ran into the limit."""
+    """``stopped`` is true when the model ended its turn by itself, false when it ran into the limit.
+
+    ``scores``: of a model that scores, the probability of each class or ``reward``; ``text`` is the class then.
+    """
 
     text: str
     tokens: int
     stopped: bool
+    scores: dict[str, float] | None = None
 
 
 def with_system(messages: Messages, system: str | None) -> Messages:

@@ -14,7 +14,9 @@ from transformers.generation.streamers import BaseStreamer
 from mozhu.engine.inference.answers import Answer, Messages, OnText, with_system
 from mozhu.engine.inference.generate import Progress, generate_many
 from mozhu.engine.inference.gguf_chat import GgufChat, is_gguf
+from mozhu.engine.inference.scores import ScoreChat, open_scorer
 from mozhu.engine.weights.load import OpenModel, open_model
+from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import PromptTooLong
 from mozhu.kernel.machine import free_core_count
 from mozhu.specs.serve import InferSpec
@@ -44,6 +46,9 @@ def open_chat(spec: InferSpec) -> Chat:
         return GgufChat(Path(spec.checkpoint), spec)
     torch.set_num_threads(free_core_count())
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of no use to who asks
+    found = find_model(spec.checkpoint, base=spec.base_model)
+    if scorer := open_scorer(found, dtype=spec.dtype, device=spec.device):
+        return ScoreChat(scorer, spec)
     opened = open_model(spec.checkpoint, base=spec.base_model, dtype=spec.dtype, device=spec.device)
     return TransformersChat(opened, spec)
 

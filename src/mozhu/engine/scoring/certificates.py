@@ -18,6 +18,7 @@ import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file
 
+from mozhu.engine.inference.scores import record_scores
 from mozhu.engine.scoring.agreement import Agreement, agreement_of, record_logits
 from mozhu.engine.scoring.identity import (
     Measured,
@@ -35,7 +36,7 @@ from mozhu.engine.scoring.limits import (
     MOST_TOKENS,
     merge_max_abs,
 )
-from mozhu.engine.scoring.scores import base_with_head, record_scores
+from mozhu.engine.scoring.scores import base_with_head
 from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.adapter_fit import adapter_problems
 from mozhu.engine.weights.base_record import read_base_record

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig
 
+from mozhu.engine.inference.scores import record_scores
 from mozhu.engine.scoring.agreement import agreement_of, record_logits
 from mozhu.engine.scoring.certificates import (
     certificate,
@@ -21,7 +22,6 @@ from mozhu.engine.scoring.certificates import (
     scores_check,
 )
 from mozhu.engine.scoring.limits import LEAST_EFFECT
-from mozhu.engine.scoring.scores import record_scores
 from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.adapter_fit import place_of
 from mozhu.engine.weights.fingerprint import fingerprint
@@ -45,7 +45,8 @@ def certify_full(
 
     Checks: every number is finite; the tensors are the base's by name and shape, and some differ; the
     configuration is the base's; it loads, and its logits differ by at least 0.001 from the base's (of a model that
-    scores: its scores differ from text to text); stop tokens, vocabulary and template are the base's.
+    scores: its scores differ from text to text); stop tokens (of a model
+    that writes), vocabulary and template are the base's.
 
     Args:
         rows: Prepared rows to measure on, besides the fixed conversations.
@@ -57,7 +58,8 @@ def certify_full(
     matched, changed = _tensor_checks(first, second)
     checks = [finite_check(second.path), matched, changed, _config_check(first, second, scores=scores)]
     checks.append(_scores(second, taken.ids, dtype) if scores else _effect(first, second, taken.ids, dtype))
-    checks += language_checks(first.path, first.path, second.path, rows or ())
+    language = language_checks(first.path, first.path, second.path, rows or ())
+    checks += [check for check in language if not (scores and check.name == "stop_ids_equal")]
     base_print = fingerprint(base)
     made_from = [{"role": "base", "fingerprint": base_print["whole"]}]
     return certificate("full", checks, made_from, fingerprint(model), dtype=dtype, measured=taken)

@@ -1,25 +1,13 @@
-"""What a model with a scoring head says of texts: one row of numbers each."""
+"""What of a scoring model is its adapter and what its head."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from peft.utils.other import ModulesToSaveWrapper
-
-
-@torch.inference_mode()
-def record_scores(model: Any, rows_ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """The scores of each row on the CPU in float32, shape (1, labels); one row at a time, so none is padded."""
-    device = next(model.parameters()).device
-    found = []
-    for ids in rows_ids:
-        given = torch.tensor([list(ids)], device=device)
-        mask = torch.ones_like(given)
-        found.append(model(input_ids=given, attention_mask=mask, use_cache=False).logits.float().cpu())
-    return found
 
 
 @contextmanager
