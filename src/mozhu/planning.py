@@ -8,7 +8,7 @@ from typing import Any
 
 from mozhu.display.progress import finding_text
 from mozhu.kernel import slots
-from mozhu.kernel.errors import MozhuError, PreflightFailed, WillNotFit, error_class
+from mozhu.kernel.errors import FolderInUse, MozhuError, PreflightFailed, WillNotFit, error_class
 from mozhu.kernel.files import human_size
 from mozhu.kernel.machine import Machine, describe
 from mozhu.kernel.paths import workspace_or_here
@@ -16,6 +16,7 @@ from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
 from mozhu.specs.train_fields import idle_fields
 from mozhu.workspace.extensions import load_extensions
+from mozhu.workspace.runs import other_files
 
 
 def plan_training(
@@ -29,6 +30,7 @@ def plan_training(
     machine = describe(folder)
     findings: list[Finding] = [
         *_idle_findings(spec, origins or {}),
+        *_place_findings(folder),
         *slots.load("mozhu.rooms", "preflight")(spec, machine, folder),
     ]
     try:
@@ -36,6 +38,12 @@ def plan_training(
     except MozhuError:
         return findings, None
     return [*findings, *_memory_findings(forecast, machine)], forecast
+
+
+def _place_findings(folder: Path) -> list[Finding]:
+    """A run is not made among other files."""
+    found = other_files(folder)
+    return [Finding("error", FolderInUse.code, {"path": str(folder), "found": found})] if found else []
 
 
 def check_plan(findings: list[Finding]) -> None:

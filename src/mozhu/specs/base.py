@@ -42,7 +42,7 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 class Spec(BaseModel):
     """A typed request. ``verb`` names its command; ``config_file`` is the workspace file read as a layer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
     verb: ClassVar[str] = ""
     config_file: ClassVar[str | None] = None
     has_presets: ClassVar[bool] = False
@@ -50,3 +50,8 @@ class Spec(BaseModel):
     not_part_of_the_run: ClassVar[frozenset[str]] = frozenset()
     # Where one value is a path that is resolved against the folder the user stands in.
     path_fields: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def work(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """What two requests of the same run have in common: ``fields`` without those that only say how it is done."""
+        return {name: value for name, value in fields.items() if name not in cls.not_part_of_the_run}

@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from types import FrameType
 from typing import Any
 
 from mozhu.kernel.errors import DiskFull, MozhuError, RunCancelled, RunDied
 from mozhu.kernel.files import free_bytes, human_size, writing
 from mozhu.kernel.progress import EventTail
-from mozhu.kernel.texts import language
+from mozhu.kernel.texts import language, text
 from mozhu.specs.records.result import Result
 from mozhu.workspace.runs import EVENTS, RunFolder
 
 OUTPUT = "process.log"
 _POLL_S = 0.1
-_GRACE_S = 60.0
+_GRACE_S = 600.0  # a step of a large model on a CPU takes minutes, and then it saves
+_AT_ONCE_S = 15.0
 _LEAST_ROOM_BYTES = 64 << 10  # a run that could not write its result stopped for want of room
 
 
@@ -56,14 +58,10 @@ class RunProcess:
                 return
             time.sleep(_POLL_S)
 
-    def stop(self) -> None:
-        """Ask the run to save and stop; it is killed when it has not done so within a minute."""
+    def ask_to_stop(self) -> None:
+        """Ask the run to save and stop; asked a second time it stops at once."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
 
     def kill(self) -> None:
         if self._process.poll() is None:
@@ -123,13 +121,30 @@ def run_to_end(run: RunFolder, on_event: Callable[[dict[str, Any]], None]) -> Re
             for event in process.events():
                 on_event(event)
     except KeyboardInterrupt:
-        process.stop()
-        for event in process.events():
-            on_event(event)
+        _stop(process, on_event)
         result = run.result()
         if result is None or result == before:  # stopped before it began, or killed because it did not stop
             return Result(state="cancelled", error=RunCancelled(path=str(run.path)).to_json())
     return process.result()
+
+
+def _stop(process: RunProcess, on_event: Callable[[dict[str, Any]], None]) -> None:
+    """The run has ended: after its step, which may be long; at once when Ctrl-C comes again; killed at the third."""
+    on_event({"kind": "log", "message": text("progress.stopping")})
+    for grace_s in (_GRACE_S, _AT_ONCE_S):
+        limit = Timer(grace_s, process.kill)
+        limit.daemon = True
+        limit.start()
+        try:
+            process.ask_to_stop()
+            for event in process.events():
+                on_event(event)
+            return
+        except KeyboardInterrupt:
+            continue
+        finally:
+            limit.cancel()
+    process.kill()
 
 
 @contextmanager

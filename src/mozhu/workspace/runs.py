@@ -122,16 +122,30 @@ def make_run(spec: Spec, origins: dict[str, str], folder: Path, *, now: datetime
             raise SpecConflict(path=str(folder), fields=changed)
         if run.is_locked():
             raise RunBusy(path=str(folder))
+        _go_on_as_asked(run, request)
         return run
-    if folder.exists() and not folder.is_dir():
-        raise FolderInUse(path=str(folder), found=[folder.name])
-    if folder.is_dir() and (
-        found := sorted(path.name for path in folder.iterdir() if not _is_passing(path.name))
-    ):
-        raise FolderInUse(path=str(folder), found=found[:5])
+    if found := other_files(folder):
+        raise FolderInUse(path=str(folder), found=found)
     make_folder(folder)
     request.write(folder / SPEC)
     return run
+
+
+def _go_on_as_asked(run: RunFolder, request: RunSpec) -> None:
+    """A run that is not finished goes on with what the new request says of how it is done."""
+    old, result = run.request(), run.result()
+    if old.fields != request.fields and not (result and result.state == "succeeded"):
+        changed = {"fields": request.fields, "origins": request.origins}
+        old.model_copy(update=changed).write(run.path / SPEC)
+
+
+def other_files(folder: Path) -> list[str]:
+    """The first things in ``folder`` that stand against a new run there: it is no run, and no empty folder."""
+    if (folder / SPEC).is_file() or not folder.exists():
+        return []
+    if not folder.is_dir():
+        return [folder.name]
+    return sorted(path.name for path in folder.iterdir() if not _is_passing(path.name))[:5]
 
 
 def _is_passing(name: str) -> bool:
@@ -206,6 +220,8 @@ def _differences(spec: type[Spec], old: RunSpec, new: RunSpec) -> list[str]:
     """The names of the fields (and data files) that differ between two requests."""
     names = {*old.fields, *new.fields} - spec.not_part_of_the_run
     changed = [name for name in sorted(names) if old.fields.get(name) != new.fields.get(name)]
+    if spec.work(old.fields) == spec.work(new.fields):
+        changed = []
     hashes = {item.ref: item.sha256 for item in old.inputs}
     changed += [item.ref for item in new.inputs if item.ref in hashes and hashes[item.ref] != item.sha256]
     return [spec.verb, *changed] if old.verb != new.verb else changed

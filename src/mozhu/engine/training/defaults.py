@@ -5,6 +5,8 @@ from __future__ import annotations
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.specs.train import TrainSpec
 
+# These put something of their own before or beside a row's tokens, so that rows cannot be laid end to end.
+WITH_OWN_INPUTS = ("prefix", "multimodal")
 _LONGEST_DEFAULT = 2048
 _FULL_SHARE = 0.1  # a full fine-tune wants about a tenth of LoRA's rate
 _BLOCK_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

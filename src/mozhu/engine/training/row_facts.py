@@ -28,7 +28,8 @@ _known: dict[str, RowFacts] = {}
 class RowFacts:
     """Numbers of one data set. ``lengths``: how many examples (rows, where estimated) there are of each length.
 
-    ``dropped`` and exact lengths are known only where the tokens are (``exact``).
+    ``dropped`` and exact lengths are known only where the tokens are (``exact``). ``labels``: the first two of marked
+    answers and classified texts, where the rows were read.
     """
 
     ref: str
@@ -39,6 +40,7 @@ class RowFacts:
     conversations: bool
     lengths: Counter[int] = field(default_factory=Counter)
     exact: bool = False
+    labels: tuple[str, ...] = ()
 
     def numbers(self) -> dict[str, Any]:
         """As :func:`~mozhu.engine.training.lost_rows.lost_params` takes them."""
@@ -91,6 +93,7 @@ def _read(ref: str, place: Place, reading: Reading) -> RowFacts:
     tally = Tally()
     lengths: Counter[int] = Counter()
     conversations = False
+    labels: dict[str, None] = {}
     stream = RowStream(place, reading)
     for row in stream:
         if isinstance(row, RejectedRow):
@@ -98,10 +101,12 @@ def _read(ref: str, place: Place, reading: Reading) -> RowFacts:
             continue
         lengths[_estimate(row)] += 1
         conversations = conversations or "messages" in row
+        if len(labels) < 2 and "label" in row:
+            labels[str(row["label"])] = None
     rows = lengths.total()
     if not rows:
         raise NoUsableRows(path=str(place.path), count=tally.total, reasons=tally.reasons() or "-")
-    return RowFacts(ref, rows, tally.total, 0, tally.reasons(), conversations, lengths)
+    return RowFacts(ref, rows, tally.total, 0, tally.reasons(), conversations, lengths, labels=tuple(labels))
 
 
 def _from_entry(each: dict[str, Any]) -> RowFacts:

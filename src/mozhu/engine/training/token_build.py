@@ -21,7 +21,7 @@ from mozhu.engine.data.tokens import CutRow, DroppedRow, Losses, fit_rows
 from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VALIDATION, TokenRequest, refs
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.tokenizer import load_tokenizer
-from mozhu.kernel.errors import NoTrainableTokens, NoUsableRows
+from mozhu.kernel.errors import NoTrainableTokens, NoUsableRows, OneLabel
 from mozhu.kernel.files import json_line, reading, writing
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
@@ -41,6 +41,7 @@ def build_tokens(request: TokenRequest, folder: Path, emit: Emit) -> dict[str, A
 
     Raises:
         NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. ParityBroken: DATA-250, before any row is encoded.
+        OneLabel: TRAIN-093.
     """
     recorder = _Recorder(emit)
     renderer = Renderer.from_folder(request.base) if request.template is not None else None
@@ -75,11 +76,23 @@ def build_tokens(request: TokenRequest, folder: Path, emit: Emit) -> dict[str, A
 
 
 def _classes(request: TokenRequest, stream: RowStream) -> dict[str, int]:
-    """The classes of the training data in the order of their names, each with its number."""
+    """The classes of the training data in the order of their names, each with its number.
+
+    Raises:
+        OneLabel: TRAIN-093, there is but one kind of row.
+    """
+    found = (str(row["label"]) for row in stream if not isinstance(row, RejectedRow))
+    if request.spec.stage == "kto":
+        first = next(found, None)
+        if first is not None and all(label == first for label in found):
+            raise OneLabel(path=request.spec.dataset, label=first, stage="kto")
+        return {}
     if request.spec.stage != "classification":
         return {}
-    labels = {str(row["label"]) for row in stream if not isinstance(row, RejectedRow)}
-    return {label: number for number, label in enumerate(sorted(labels))}
+    labels = sorted(set(found))
+    if len(labels) == 1:
+        raise OneLabel(path=request.spec.dataset, label=labels[0], stage="classification")
+    return {label: number for number, label in enumerate(labels)}
 
 
 def _gate(

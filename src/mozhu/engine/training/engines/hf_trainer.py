@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerState
 
 from mozhu.engine.training.checkpoints import mark_complete, remove_oldest
 from mozhu.engine.training.engines.callbacks import RunCallback
+from mozhu.engine.training.engines.finite import require_finite, require_finite_loss
 from mozhu.engine.training.engines.length_groups import LengthGroupedSampler
 from mozhu.engine.training.engines.objective import Objective
 from mozhu.engine.training.engines.quality import Quality
@@ -219,6 +220,9 @@ class EventTrainer(Trainer):
     def take_weights(self, checkpoint: Path) -> None:
         self._load_from_checkpoint(str(checkpoint))
 
+    def held_memory(self) -> int:
+        return memory_bytes(str(self.args.device))
+
     def restart_clock(self) -> None:
         self._clock = time.monotonic()
 
@@ -243,6 +247,7 @@ class EventTrainer(Trainer):
             if self.objective.name == "sft":
                 found["perplexity"] = math.exp(min(found["loss"], 700.0))
             self.emit("eval", step=step, rows=len(self.validation), **found)
+            require_finite_loss(found["loss"], step, self.args.learning_rate)
             self._validated = (step, found)
             self._emit_samples(step)
             self.restart_clock()  # the next step's speed must not pay for this
@@ -264,6 +269,7 @@ class EventTrainer(Trainer):
             params = {
                 "step": step,
                 "count": quality.waited,
+                "target": round(quality.mark - quality.delta, 6),
                 "loss": round(best.found["loss"], 6) if best else "nan",
                 "best": best.step if best else 0,
             }
@@ -303,7 +309,8 @@ class EventTrainer(Trainer):
         return {"loss": total / max(1, items), **mean}
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """A checkpoint counts once it is whole, and only then may an older one go."""
+        """A checkpoint counts once it is whole, and only then may an older one go; none is made of spoilt weights."""
+        require_finite(model, self.state.global_step, self.args.learning_rate)
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(str(self.args.output_dir))
@@ -335,7 +342,7 @@ class EventTrainer(Trainer):
             "grad_norm": float(logs.get("grad_norm", math.nan)),
             "tokens": pace.tokens,
             "tokens_per_s": round(pace.step_tokens / seconds, 1) if seconds > 0 else 0.0,
-            "memory_bytes": memory_bytes(str(self.args.device)),
+            "memory_bytes": self.held_memory(),
             "eta_s": round((pace.total - step) * pace.trained_seconds / max(1, pace.done_here), 1),
             **pace.shown_figures(),
             "rows": rows,
