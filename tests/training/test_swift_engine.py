@@ -29,6 +29,7 @@ from mozhu.engine.training.engines.swift.hand_over import PLUGIN
 from mozhu.engine.training.run import run_training
 from mozhu.engine.training.stop import StopFlag
 from mozhu.kernel.errors import EngineMissing, EngineStopped, LossNotFinite, UnsupportedByEngine
+from mozhu.kernel.files import write_jsonl
 from mozhu.workspace.environments.install import described
 from mozhu.workspace.environments.recipes import find_recipe
 from mozhu.workspace.environments.record import Environment, find_environment, write_record
@@ -216,13 +217,34 @@ def test_nothing_is_passed_as_the_word_none(spec: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_both_engines_see_the_same_first_batch_and_its_loss(
-    spec: Any, tmp_path: Path, events: Any, with_swift: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stage", "batch", "accumulated"), [("sft", 16, 1), ("sft", 4, 2), ("pt", 16, 1)], ids=str
+)
+def test_both_engines_see_the_same_rows_and_lose_the_same(
+    stage: str,
+    batch: int,
+    accumulated: int,
+    spec: Any,
+    tmp_path: Path,
+    events: Any,
+    with_swift: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One batch of all rows: whatever the order, ids, labels and loss must be the same."""
+    """One step of all rows: whatever their order, ids, labels and loss must be the same, also of the validation."""
     shown = tmp_path / "first.json"
     monkeypatch.setenv("MOZHU_FIRST_BATCH", str(shown))
-    asked = {"batch_size": 16, "max_steps": 2, "lr_scheduler": "constant", "validation_split": 0.2}
+    data = tmp_path / "rows.jsonl"
+    texts = [{"text": f"第{n}行：" + "山高水长，春去秋来。" * (1 + n % 3)} for n in range(10)]
+    write_jsonl(data, texts)
+    asked = {
+        "dataset": "sample" if stage == "sft" else str(data),
+        "stage": stage,
+        "batch_size": batch,
+        "gradient_accumulation_steps": accumulated,
+        "max_steps": 2,
+        "lr_scheduler": "constant",
+        "validation_split": 0.2,
+    }
     kept: dict[str, Any] = {}
     run = HfEngine.run
 
@@ -231,21 +253,21 @@ def test_both_engines_see_the_same_first_batch_and_its_loss(
         return run(self, asked, model, data, *rest)
 
     monkeypatch.setattr(HfEngine, "run", seen)
-    losses: dict[str, tuple[list[float], list[float]]] = {}
-    for name in ("hf", "swift"):
-        told = type(events)()
-        run_training(spec(engine=name, **asked), tmp_path / name, told)
-        losses[name] = ([e["loss"] for e in told.of("step")], [e["loss"] for e in told.of("eval")])
-    assert losses["swift"][0][0] == pytest.approx(losses["hf"][0][0], abs=1e-4)
-    assert losses["swift"][1][0] == pytest.approx(losses["hf"][1][0], abs=1e-4)
-    assert losses["swift"][0][1] < losses["swift"][0][0]
-    _same_rows(json.loads(shown.read_text()), kept["train"], len(kept["train"]))
+    told = {name: type(events)() for name in ("hf", "swift")}
+    for name, heard in told.items():
+        run_training(spec(engine=name, **asked), tmp_path / name, heard)
+    ours, theirs = told["hf"], told["swift"]
+    assert theirs.of("step")[0]["loss"] == pytest.approx(ours.of("step")[0]["loss"], abs=1e-4)
+    assert theirs.of("eval")[0]["loss"] == pytest.approx(ours.of("eval")[0]["loss"], abs=1e-4)
+    assert theirs.of("step")[0]["tokens"] == ours.of("step")[0]["tokens"]
+    assert sorted(theirs.of("step")[0]["rows"]) == sorted(ours.of("step")[0]["rows"])
+    assert theirs.of("step")[1]["loss"] < theirs.of("step")[0]["loss"]
+    _same_rows(json.loads(shown.read_text()), kept["train"])
 
 
-def _same_rows(batch: dict[str, Any], examples: list[Any], size: int) -> None:
+def _same_rows(batch: dict[str, Any], examples: list[Any]) -> None:
     """Each row of ms-swift's batch is ours: its ids, its labels, and padding that is neither read nor learned."""
-    if batch["rows"] and len(batch["rows"]) != size:  # the validation at the start came first
-        pytest.fail("the first batch that was shown is no training batch")
+    assert batch["rows"]
     for place, row in enumerate(batch["rows"]):
         example = examples[row]
         length = len(example.ids)
