@@ -186,13 +186,14 @@ def test_info_shows_each_value_with_its_origin(
 
 
 def test_doctor_names_what_is_missing_and_the_command_that_adds_it(
-    mozhu: Mozhu, monkeypatch: pytest.MonkeyPatch
+    mozhu: Mozhu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "library_version", {"torch": "2.13.0"}.get)
+    monkeypatch.setenv("MOZHU_ENGINES", str(tmp_path / "engines"))
     said = mozhu("tools", "--check_env", "--lang", "en")
     assert said.code == 0
     assert "mozhu[train]" in said.out and "mozhu[export]" in said.out and "transformers" in said.out
-    assert "ms-swift" in said.out
+    assert "ms-swift" in said.out and "mozhu engines install swift" in said.out
 
 
 # ---------------------------------------------------------------- tracebacks and bugs

@@ -9,7 +9,7 @@ from mozhu.kernel.files import human_size
 from mozhu.kernel.machine import Machine, describe, library_version
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.texts import text
-from mozhu.workspace.environments.recipes import RECIPES
+from mozhu.workspace.environments.recipes import RECIPES, Recipe
 from mozhu.workspace.environments.record import find_environment
 from mozhu.workspace.tree import make_runtime_folders
 
@@ -29,7 +29,7 @@ def act(call: Call) -> int:
     value = {
         "machine": _machine(machine),
         "extras": {name: _extra(libraries) for name, libraries in EXTRAS.items()},
-        "engines": {name: _engine(name, recipe.title) for name, recipe in RECIPES.items()},
+        "engines": {recipe.title: _engine(recipe) for recipe in RECIPES.values()},
         "workspace": {"root": str(workspace.root) if call.workspace else None, "made": made},
     }
     call.output.data(value, "\n".join(_lines(value, machine)))
@@ -56,10 +56,10 @@ def _extra(libraries: tuple[str, ...]) -> dict[str, Any]:
     return {"ready": all(versions.values()), "libraries": versions}
 
 
-def _engine(name: str, title: str) -> str | None:
-    """What the environment of engine ``name`` holds."""
-    environment = find_environment(name)
-    return f"{title} {environment.version(title)}" if environment else None
+def _engine(recipe: Recipe) -> str | None:
+    """The version in the environment of an engine."""
+    environment = find_environment(recipe.name)
+    return environment.version(recipe.title) if environment else None
 
 
 def _lines(value: dict[str, Any], machine: Machine) -> list[str]:
@@ -84,8 +84,10 @@ def _lines(value: dict[str, Any], machine: Machine) -> list[str]:
         if not extra["ready"]:
             missing = [library for library, version in extra["libraries"].items() if not version]
             lines.append("  " + text("doctor.missing", libraries=", ".join(missing), extra=name))
-    for name, version in value["engines"].items():
-        lines.append(f"{'✓' if version else '–'} {name} {version or text('doctor.no_engine', name=name)}")
+    for recipe in RECIPES.values():
+        version = value["engines"][recipe.title]
+        absent = text("doctor.no_engine", name=recipe.name)
+        lines.append(f"{'✓' if version else '–'} {recipe.title} {version or absent}")
     place = value["workspace"]
     lines.append(
         text("doctor.workspace", path=place["root"]) if place["root"] else text("doctor.no_workspace")
