@@ -223,3 +223,11 @@ class Screen:
                 except OSError:
                     break
         return self._process.wait(5)
+
+
+def test_a_sample_is_a_line_of_its_own_in_every_view() -> None:
+    from mozhu.display.progress import describe_event
+
+    event = {"kind": "sample", "step": 4, "question": "二加二？", "answer": "四\n五"}
+    assert describe_event(event) == "answer at step 4: 二加二？ → 四 五"
+    assert describe_event({"kind": "sample", "row": 1, "prompt": "of an evaluation"}) is None

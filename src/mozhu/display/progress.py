@@ -60,6 +60,9 @@ def describe_event(event: dict[str, Any]) -> str | None:
         return text("progress.eval", step=event.get("step", 0), loss=_number(event.get("loss", "nan"), ".4f"))
     if kind == "checkpoint":
         return text("progress.checkpoint", path=event.get("path", ""))
+    if kind == "sample" and "question" in event:
+        words = {name: " ".join(str(event.get(name, "")).split()) for name in ("question", "answer")}
+        return text("progress.sample", step=event.get("step", 0), **words)
     if kind == "resumed":
         return text("progress.resumed")
     if kind == "log":

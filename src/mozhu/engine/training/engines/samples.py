@@ -71,10 +71,11 @@ class Samples:
 
 
 def choose_samples(spec: TrainSpec, described: ModelFolder, validation: Sequence[Any]) -> Samples | None:
-    """The first ``eval_samples`` rows of the validation part that have an answer; ``None`` where there are none, or
-    where the model does not write text.
+    """The first ``eval_samples`` rows of the validation part that have an answer; ``None`` where there are none,
+    where the model does not write text, and where no process has the whole of it.
     """
-    if not spec.eval_samples or spec.stage not in _WRITING:
+    is_shared_out = spec.world_size > 1 and (spec.strategy != "ddp" or spec.tensor_parallel > 1)
+    if not spec.eval_samples or spec.stage not in _WRITING or is_shared_out:
         return None
     tokenizer, renderer = load_tokenizer(described.path), _renderer(described)
     stop_ids = renderer.stop_ids if renderer else _stop_ids(described)
