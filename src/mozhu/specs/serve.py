@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mozhu.specs.base import Positive, Spec
+from mozhu.specs.base import Paths, Positive, Spec
 
 
 class InferSpec(Spec):
@@ -20,6 +20,7 @@ class InferSpec(Spec):
     mode: Literal["interactive", "single", "batch"] = "interactive"
     question: str | None = None
     answer: str | None = None
+    images: Paths = ()
     input: str | None = None
     output: str | None = None
     system: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from mozhu.specs.data import FileFormat, OverLength, RowShape
 TrainType = Literal["lora", "qlora", "full", "multimodal", "ia3", "prefix"]
 
 
+# How many rows a step has is their product.
+_SHARES = ("batch_size", "gradient_accumulation_steps", "processes", "nodes", "tensor_parallel")
 Stage = Literal["sft", "pt", "dpo", "orpo", "rm", "kto", "classification"]
 
 
@@ -39,7 +41,13 @@ class TrainSpec(Spec):
     not_part_of_the_run: ClassVar[frozenset[str]] = frozenset(
         {"output_dir", "threads", "token_cache", "node_rank", "master_address", "master_port"}
     )
-    path_fields: ClassVar[tuple[str, ...]] = ("model", "dataset", "val_dataset", "output_dir", "deepspeed_config")
+    path_fields: ClassVar[tuple[str, ...]] = (
+        "model",
+        "dataset",
+        "val_dataset",
+        "output_dir",
+        "deepspeed_config",
+    )
 
     model: str = Field(min_length=1)
     dataset: str = Field(min_length=1)
@@ -50,7 +58,7 @@ class TrainSpec(Spec):
     train_type: TrainType = "lora"
     stage: Stage = "sft"
     engine: str = "hf"
-    num_train_epochs: float = Field(default=3.0, gt=0)
+    num_train_epochs: float = Field(default=3.0, gt=0, le=100_000)
     max_steps: Positive | None = None
     batch_size: Positive = 4
     gradient_accumulation_steps: Positive = 1
@@ -129,6 +137,17 @@ class TrainSpec(Spec):
             raise ValueError("spec.rule.needs_validation")
         return self
 
+    @classmethod
+    def work(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """However many processes share a step's rows, it is the same run while the step has as many."""
+        found = super().work(fields)
+        if found.get("stage") == "kto":  # which compares the rows of one batch with one another
+            return found
+        shares = {name: found.pop(name, 1) for name in _SHARES}
+        replicas = shares["processes"] * shares["nodes"] // shares["tensor_parallel"]
+        total = shares["batch_size"] * shares["gradient_accumulation_steps"] * replicas
+        return {**found, "total_batch": total}
+
     @property
     def world_size(self) -> int:
         """Processes of all machines."""
@@ -165,4 +184,6 @@ class TrainSpec(Spec):
             raise ValueError("spec.rule.pissa_is_not_quantised")
         if self.train_type == "prefix" and self.gradient_checkpointing:
             raise ValueError("spec.rule.prefix_is_not_checkpointed")
+        if self.train_type == "multimodal" and self.stage != "sft":
+            raise ValueError("spec.rule.images_are_learned_by_sft")
         return self

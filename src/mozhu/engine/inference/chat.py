@@ -14,6 +14,7 @@ from transformers.generation.streamers import BaseStreamer
 from mozhu.engine.inference.answers import Answer, Messages, OnText, with_system
 from mozhu.engine.inference.generate import Progress, generate_many
 from mozhu.engine.inference.gguf_chat import GgufChat, is_gguf
+from mozhu.engine.inference.pictures import shown_prompt
 from mozhu.engine.inference.scores import ScoreChat, open_scorer
 from mozhu.engine.weights.load import OpenModel, open_model
 from mozhu.engine.weights.references import find_model
@@ -68,7 +69,10 @@ class TransformersChat:
             PromptTooLong: INFER-002.
         """
         opened, spec = self._opened, self._spec
-        prompt = opened.renderer.prompt_ids(list(with_system(messages, spec.system)))
+        told, images = list(with_system(messages, spec.system)), list(spec.images)
+        prompt, shown = (
+            shown_prompt(opened, told, images) if images else (opened.renderer.prompt_ids(told), {})
+        )
         room = self._limit - len(prompt)
         if room < 1:
             raise PromptTooLong(tokens=len(prompt), limit=self._limit)
@@ -78,6 +82,7 @@ class TransformersChat:
             made = opened.model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
+                **shown,
                 generation_config=generation_config(spec, opened, room),
                 streamer=_Streamer(opened.tokenizer, on_text) if on_text else None,
             )[0, len(prompt) :].tolist()

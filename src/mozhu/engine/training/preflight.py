@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from mozhu.engine.training.defaults import max_length, missing_modules, target_modules
+from mozhu.engine.training.defaults import WITH_OWN_INPUTS, max_length, missing_modules, target_modules
 from mozhu.engine.training.lost_rows import lost_params
+from mozhu.engine.training.processes.plan import process_findings
 from mozhu.engine.training.quantisation import quantisation_finding, quantised_base_findings
 from mozhu.engine.training.row_facts import RowFacts, kept_facts, read_facts
 from mozhu.engine.training.sinks.packages import sink_findings
@@ -19,6 +20,8 @@ from mozhu.kernel.errors import (
     NoChatTemplate,
     NotEnoughDisk,
     NotWritable,
+    OneLabel,
+    StageNeedsFlatRows,
     TooManyLostRows,
     WrongDevice,
 )
@@ -46,6 +49,7 @@ def preflight(spec: TrainSpec, machine: Machine, folder: Path) -> list[Finding]:
     ]
     model, found = _model(spec)
     findings += found
+    findings += process_findings(spec, model, machine)
     facts, found = _rows(spec, model)
     findings += found
     if model is not None:
@@ -60,6 +64,9 @@ def _libraries(spec: TrainSpec, machine: Machine) -> list[Finding]:
     findings = [Finding("error", "ENV-001", params)] if missing else []
     if spec.engine in slots.names("mozhu.engine_checks"):
         return findings  # the rest of its libraries is elsewhere, and it checks them itself
+    if spec.train_type == "multimodal" and library_version("pillow") is None:
+        params = {"wanted_by": spec.train_type, "module": "PIL", "extra": "vision"}
+        findings.append(Finding("error", "ENV-001", params))
     told = quantisation_finding(spec, has_gpu=bool(machine.gpus) and spec.device in {"auto", "cuda"})
     return [*findings, told] if told else findings
 
@@ -103,6 +110,9 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
         findings.append(Finding("error", "TRAIN-026", {"modules": "-"}))
     if spec.train_type == "multimodal" and not model.is_vision:
         findings.append(Finding("error", "TRAIN-027", {"path": str(model.path)}))
+    if spec.stage not in {"sft", "pt"} and spec.train_type in WITH_OWN_INPUTS:
+        params = {"stage": spec.stage, "family": model.family, "train_type": spec.train_type}
+        findings.append(Finding("error", StageNeedsFlatRows.code, params))
     return model, [*findings, *quantised_base_findings(spec, model)]
 
 
@@ -123,6 +133,9 @@ def _rows(spec: TrainSpec, model: ModelFolder | None) -> tuple[list[RowFacts], l
             findings.append(Finding("error", TooManyLostRows.code, lost))
         elif each.rejected:
             findings.append(Finding("warning", "TRAIN-028", {"ref": each.ref, "rejected": each.rejected}))
+    if facts and spec.stage in {"kto", "classification"} and len(facts[0].labels) == 1:
+        params = {"path": facts[0].ref, "label": facts[0].labels[0], "stage": spec.stage}
+        findings.append(Finding("error", OneLabel.code, params))
     if facts and facts[0].ref == spec.dataset != "sample" and facts[0].rows < _FEW_ROWS:
         findings.append(Finding("info", "TRAIN-030", {"rows": facts[0].rows}))
     return facts, findings

@@ -8,8 +8,9 @@ from typing import Any
 from mozhu.engine.training.artefact import finish_artefact
 from mozhu.engine.training.data import training_data
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
-from mozhu.engine.training.engine import TrainingEngine
+from mozhu.engine.training.engine import TrainingData, TrainingEngine
 from mozhu.engine.training.forecast import learn_speed
+from mozhu.engine.training.processes.ranks import Ranks
 from mozhu.engine.training.retold import TellOnce
 from mozhu.engine.training.sinks.fan_out import Sinks
 from mozhu.engine.training.text_log import TextLog
@@ -46,10 +47,14 @@ def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
     model = ModelFolder.open(found.base)
     if spec.train_type == "multimodal" and not model.is_vision:
         raise UnsupportedTraining(train_type=spec.train_type, path=str(found.base))
-    engine: TrainingEngine = slots.load("mozhu.training_engines", spec.engine)()
+    several = spec.world_size > 1 or spec.strategy == "deepspeed"
+    engine: TrainingEngine = Ranks() if several else slots.load("mozhu.training_engines", spec.engine)()
     for finding in engine.check(spec):
         log("finding", level=finding.level, code=finding.code, params=finding.params)
-    data = training_data(spec, found, model, folder, log)
+    if spec.train_type == "multimodal":
+        data: TrainingData = slots.load("mozhu.rooms", "vision_data")(spec, model, log)
+    else:
+        data = training_data(spec, found, model, folder, log)
     base_print = _remember_base(spec, found, folder)
     trained = engine.run(spec, found, data, folder, log)
     _check_unchanged(found, base_print)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainingArguments, set_seed
 
-from mozhu.engine.training.checkpoints import is_whole, link_final, remove_incomplete, resume_point
-from mozhu.engine.training.defaults import learning_rate
+from mozhu.engine.training.checkpoints import is_whole, link_final, remove_incomplete
+from mozhu.engine.training.defaults import WITH_OWN_INPUTS, learning_rate
 from mozhu.engine.training.engine import Trained, TrainingData
 from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.flat.forward import make_flat
@@ -27,21 +28,23 @@ from mozhu.engine.training.engines.quality import Best, Quality
 from mozhu.engine.training.engines.reference import reference_of
 from mozhu.engine.training.engines.samples import choose_samples
 from mozhu.engine.training.engines.sft import FlatSft, PaddedSft
+from mozhu.engine.training.engines.vision import VisionSft
+from mozhu.engine.training.processes.group import this_group
+from mozhu.engine.training.processes.sharding import shard, whole_state
+from mozhu.engine.training.processes.trainer import facts_of_all, resume_together, trainer_of
 from mozhu.engine.training.quantisation import quantisation_finding
 from mozhu.engine.training.stop import StopFlag
 from mozhu.engine.weights.device import pick_device
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.engine.weights.tokenizer import load_tokenizer
+from mozhu.engine.weights.vision import Vision
 from mozhu.kernel.errors import StageNeedsFlatRows
 from mozhu.kernel.machine import free_core_count
 from mozhu.kernel.paths import checkpoint_name, checkpoint_step
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.findings import Finding
 from mozhu.specs.train import TrainSpec
-
-# These put something of their own before or beside a row's tokens.
-_WITH_OWN_INPUTS = ("prefix", "multimodal")
 
 
 class HfEngine:
@@ -55,18 +58,23 @@ class HfEngine:
         self, spec: TrainSpec, model: FoundModel, data: TrainingData, folder: Path, emit: Emit
     ) -> Trained:
         """Train and leave ``lora_adapter/`` (or ``model/`` for a full fine-tune) in ``folder``."""
-        torch.set_num_threads(spec.threads or free_core_count())
+        group = this_group()
+        torch.set_num_threads(spec.threads or max(1, free_core_count() // group.local_size))
         set_seed(spec.seed)
         described = ModelFolder.open(model.base)
-        place = pick_device(spec.device)
+        place = group.place(pick_device(spec.device))
         device = place.type
-        network = trainable_network(spec, described, place, data.classes)
+        is_shared_out = spec.strategy == "fsdp2" and group.size > 1
+        lies = torch.device("cpu") if is_shared_out else place
+        network = trainable_network(spec, described, place, data.classes, lies=lies)
         beginning = begin_pissa(network, folder) if spec.lora_init == "pissa" else None
         objective = _objective(spec, network, described, data, emit)
+        if is_shared_out:
+            shard(network, device, group.size)
         pace = Pace(total=_total_steps(spec, len(data.train)))
         stop = StopFlag()
         trainer = _trainer(spec, network, objective, described, data, folder, emit, pace, device, stop)
-        resume = resume_point(folder, emit)
+        resume = resume_together(folder, emit, group)
         if resume:
             emit("checkpoint", step=checkpoint_step(resume.name), path=resume.name)
             trainer.take_pace(resume)
@@ -80,7 +88,8 @@ class HfEngine:
                 else:
                     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         except BaseException:
-            remove_incomplete(folder)  # the one that the disk had no room for leaves its room to the result
+            if group.is_local_main:
+                remove_incomplete(folder)  # the one the disk had no room for leaves its room to the result
             raise
         if stop.is_set and trainer.state.global_step < pace.total and not trainer.quality.stopped_at:
             raise KeyboardInterrupt
@@ -89,10 +98,15 @@ class HfEngine:
         kind, artefact = (
             ("model", folder / "model") if spec.train_type == "full" else ("adapter", folder / "lora_adapter")
         )
-        save_artefact(network, spec, model.base, artefact, beginning=beginning, classes=data.classes)
-        link_final(folder, artefact)
+        state = whole_state(network, keep=group.is_local_main) if is_shared_out else None
+        if group.is_local_main:
+            save_artefact(
+                network, spec, model.base, artefact, beginning=beginning, classes=data.classes, state=state
+            )
+            link_final(folder, artefact)
         metrics = {"train_loss": best.train_loss, **_named(best.found)}
-        return Trained(kind, artefact, best.step, metrics, {**pace.facts(device), **_ends(spec, trainer)})
+        facts = {**pace.facts(device), **facts_of_all(group, device), **_ends(spec, trainer)}
+        return Trained(kind, artefact, best.step, metrics, facts)
 
 
 def _is_last(checkpoint: Path, trainer: EventTrainer) -> bool:
@@ -137,7 +151,7 @@ def _objective(
         StageNeedsFlatRows: TRAIN-009, the stage cannot be padded.
     """
     plain = spec.stage in {"sft", "pt"}
-    if (spec.packing or not plain) and spec.train_type not in _WITH_OWN_INPUTS:
+    if (spec.packing or not plain) and spec.train_type not in WITH_OWN_INPUTS:
         if keeps_rows_apart(network, data.train):
             found = _flat_objective(spec, network)
             make_flat(network)
@@ -148,6 +162,8 @@ def _objective(
     if not plain:
         raise StageNeedsFlatRows(stage=spec.stage, family=described.family, train_type=spec.train_type)
     pad = load_tokenizer(described.path).pad_token_id
+    if isinstance(data.keep, Vision):
+        return VisionSft(pad if pad is not None else 0, data.keep)
     return PaddedSft(pad if pad is not None else 0)
 
 
@@ -156,7 +172,11 @@ def _flat_objective(spec: TrainSpec, network: Any) -> Objective:
         return DpoObjective(spec, reference_of(network))
     if spec.stage == "kto":
         return KtoObjective(spec, reference_of(network))
-    others = {"orpo": lambda: OrpoObjective(spec), "rm": RewardObjective, "classification": ClassObjective}
+    others: dict[str, Callable[[], Objective]] = {
+        "orpo": lambda: OrpoObjective(spec),
+        "rm": RewardObjective,
+        "classification": ClassObjective,
+    }
     return others.get(spec.stage, FlatSft)()
 
 
@@ -180,9 +200,9 @@ def _trainer(
             "finding",
             level="warning",
             code="TRAIN-084",
-            params={"stage": spec.stage, "train_type": spec.train_type},
+            params={"stage": spec.stage, "strategy": spec.strategy},
         )
-    return EventTrainer(
+    return trainer_of(spec, stop)(
         model=network,
         args=TrainingArguments(
             output_dir=str(folder),
@@ -212,6 +232,8 @@ def _trainer(
             remove_unused_columns=False,
             report_to=[],
             disable_tqdm=True,
+            deepspeed=spec.deepspeed_config,
+            save_on_each_node=spec.nodes > 1,
         ),
         objective=objective,
         train_examples=data.train,
@@ -231,7 +253,7 @@ def _named(final: dict[str, float] | None) -> dict[str, float]:
 
 
 def _steps_an_epoch(spec: TrainSpec, rows: int) -> int:
-    return max(1, math.ceil(rows / (spec.batch_size * spec.gradient_accumulation_steps)))
+    return max(1, math.ceil(rows / spec.total_batch))
 
 
 def _total_steps(spec: TrainSpec, rows: int) -> int:

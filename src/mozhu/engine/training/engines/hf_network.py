@@ -19,15 +19,23 @@ from mozhu.engine.weights.load import load_base
 from mozhu.kernel.errors import UnsupportedTraining
 from mozhu.specs.train import TrainSpec
 
+# The tower that sees stays as it is: its layers may have the names of the language model's.
+_VISION_PARTS = r"(.*\.)?(visual|vision_tower|vision_model|multi_modal_projector)\..*"
 _CAUSAL, _SCORING = "CAUSAL_LM", "SEQ_CLS"
 
 
 def trainable_network(
-    spec: TrainSpec, described: ModelFolder, place: torch.device, classes: Sequence[str] = ()
+    spec: TrainSpec,
+    described: ModelFolder,
+    place: torch.device,
+    classes: Sequence[str] = (),
+    *,
+    lies: torch.device | None = None,
 ) -> Any:
     """The base of ``described`` on ``place`` with what ``spec`` trains; only that has gradients.
 
-    Stages that score rows get a new head: one number for a reward, one for each of ``classes``.
+    ``lies``: where it is until it is laid out over several devices. Stages that score rows get a new
+    head: one number for a reward, one for each of ``classes``.
 
     Raises:
         UnsupportedTraining: TRAIN-002, the base is quantised in a way that this cannot be trained on.
@@ -38,7 +46,7 @@ def trainable_network(
     dtype = pick_dtype(place, described, spec.dtype)
     options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
     head = _head(spec, classes)
-    model = load_base(described, place, dtype, head=head, **options)
+    model = load_base(described, lies or place, dtype, head=head, **options)
     model.config.use_cache = False
     if spec.train_type == "full":
         return model
@@ -69,6 +77,7 @@ def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
         lora_alpha=spec.lora_alpha,
         lora_dropout=spec.lora_dropout,
         target_modules=targets,
+        exclude_modules=_VISION_PARTS if described.is_vision else None,
         use_rslora=spec.use_rslora,
         use_dora=spec.use_dora,
         init_lora_weights=True,  # PiSSA begins in pissa.py

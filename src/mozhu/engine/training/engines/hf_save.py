@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mozhu.engine.weights.folder import ADAPTER_CONFIG
 from mozhu.engine.weights.head_record import write_head_record
 from mozhu.engine.weights.load import without_bars
 from mozhu.engine.weights.tokenizer import load_tokenizer
+from mozhu.engine.weights.vision import IMAGE_FILES
 from mozhu.kernel.files import read_json, replacing_folder, write_json
 from mozhu.specs.train import TrainSpec
 
@@ -32,7 +34,7 @@ def save_artefact(
     network.config.use_cache = True  # off for training only
     with replacing_folder(artefact) as temporary, without_bars():
         if beginning is not None:
-            save_as_lora(network, beginning, temporary)
+            save_as_lora(network, beginning, temporary, state)
         else:
             network.save_pretrained(temporary, **({} if state is None else {"state_dict": state}))
         if spec.train_type != "full":
@@ -40,6 +42,9 @@ def save_artefact(
             if spec.stage in {"rm", "classification"}:
                 write_head_record(temporary, spec.stage, classes)
         load_tokenizer(base).save_pretrained(temporary)
+        for name in IMAGE_FILES:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, temporary / name)
 
 
 def _sort_targets(folder: Path) -> None:

@@ -52,10 +52,15 @@ def begin_pissa(network: Any, folder: Path) -> Beginning:
     return Beginning(found)
 
 
-def save_as_lora(network: Any, beginning: Beginning, folder: Path) -> None:
-    """Write the adapter that turns the base as it is on disk into ``network``: B·A less what it began as."""
+def save_as_lora(
+    network: Any, beginning: Beginning, folder: Path, state: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Write the adapter that turns the base as it is on disk into ``network``: B·A less what it began as.
+
+    ``state``: the whole network's tensors, where processes share them out.
+    """
     config = network.peft_config[_ADAPTER]
-    tensors = get_peft_model_state_dict(network)
+    tensors = get_peft_model_state_dict(network, state_dict=state)
     rank = 0
     for name, layer in _layers(network):
         down, up = (part.to(torch.float32).cpu() for part in beginning.parts[name])
