@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.specs.train import TrainSpec
 
@@ -10,14 +12,14 @@ WITH_OWN_INPUTS = ("prefix", "multimodal")
 _LONGEST_DEFAULT = 2048
 _FULL_SHARE = 0.1  # a full fine-tune wants about a tenth of LoRA's rate
 _BLOCK_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-# Families whose blocks name their linear layers otherwise.
-_FAMILY_MODULES = {
-    "phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
-    "gpt2": ("c_attn", "c_proj", "c_fc"),
-    "chatglm": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
-    "bloom": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
-    "gpt_neox": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
-}
+# Weights of two sides inside a block that no adapter belongs on: they choose experts.
+_ROUTERS = {"gate", "router", "shared_expert_gate", "classifier"}
+_LIKE_EXPERTS = {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3"}
+# Their fused kernels read these weights past an adapter (PEFT refuses them).
+_NEVER = dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "falcon_h1"), ("out_proj", "conv1d"))
+_IN_BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.\d+\.")
+_SEEING = re.compile(r"(?:^|\.)(?:visual|vision_tower|vision_model|multi_modal_projector)\.")
+_LINEAR_ENDS = (".weight", ".qweight")
 
 # IA3 scales keys, values and what the feed-forward layers read.
 _FEED_FORWARD = ("down_proj", "c_proj", "dense_4h_to_h", "fc2", "w2")
@@ -44,17 +46,40 @@ def max_length(spec: TrainSpec, model: ModelFolder) -> int:
 
 
 def target_modules(spec: TrainSpec, model: ModelFolder) -> list[str]:
-    """The modules to train: the spec's, else every linear layer of the family's blocks that the model has."""
+    """The modules to train: the spec's, else every linear layer of the language model's blocks, found in the files.
+
+    Of a mixture of experts only the attention: experts are whole parameters in transformers, and PEFT takes layers
+    named like theirs (shared experts, dense blocks) for them.
+    """
     if spec.target_modules:
         return list(spec.target_modules)
-    wanted = _FAMILY_MODULES.get(model.family, _BLOCK_LINEAR)
-    present = {name.split(".")[-2] for name in model.tensors if name.endswith(".weight") and "." in name}
-    return [name for name in wanted if name in present]
+    found = {name.split(".")[-2] for name in block_linears(model)} - _ROUTERS
+    found -= set(_NEVER.get(model.family, ()))
+    if any(map(is_expert, model.tensors)):
+        found -= _LIKE_EXPERTS
+    return [name for name in _BLOCK_LINEAR if name in found] + sorted(found - set(_BLOCK_LINEAR))
+
+
+def block_linears(model: ModelFolder) -> list[str]:
+    """The tensors of linear layers that can be adapted: of two sides, in a block, no expert's and no vision tower's."""
+    return [
+        name
+        for name, info in model.tensors.items()
+        if name.endswith(_LINEAR_ENDS)
+        and len(info.shape) == 2
+        and _IN_BLOCK.search(name)
+        and not is_expert(name)
+        and not _SEEING.search(name)
+    ]
+
+
+def is_expert(name: str) -> bool:
+    return ".experts." in name
 
 
 def missing_modules(spec: TrainSpec, model: ModelFolder) -> list[str]:
-    """Modules that the spec names and the model does not have."""
-    present = {part for name in model.tensors for part in name.split(".")}
+    """Modules that the spec names and the model does not have as layers of their own."""
+    present = {part for name in model.tensors if not is_expert(name) for part in name.split(".")}
     return [name for name in spec.target_modules if name.split(".")[-1] not in present]
 
 
@@ -69,8 +94,9 @@ def ia3_modules(spec: TrainSpec, model: ModelFolder) -> tuple[list[str], list[st
 def ia3_parameters(spec: TrainSpec, model: ModelFolder) -> int:
     """A number for each output of a scaled layer, or for each input where it is scaled there."""
     chosen, forward = ia3_modules(spec, model)
+    shapes = {name: model.tensors[name].shape for name in block_linears(model)}
     return sum(
-        info.shape[1] if name.split(".")[-2] in forward else info.shape[0]
-        for name, info in model.tensors.items()
-        if name.endswith(".weight") and name.split(".")[-2] in chosen and len(info.shape) == 2
+        shape[1] if name.split(".")[-2] in forward else shape[0]
+        for name, shape in shapes.items()
+        if name.split(".")[-2] in chosen
     )

@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.training.defaults import ia3_parameters, learning_rate, max_length, target_modules
+from mozhu.engine.training.defaults import (
+    ia3_parameters,
+    is_expert,
+    learning_rate,
+    max_length,
+    target_modules,
+)
 from mozhu.engine.training.quantisation import method_of, quantised_parameters, used_quantisation
 from mozhu.engine.training.row_facts import RowFacts, kept_facts, row_facts
 from mozhu.engine.weights.folder import ModelFolder
@@ -28,6 +34,7 @@ _LIBRARIES_BYTES = int(0.6 * _GIB)  # torch, transformers and their buffers
 # Floating-point operations a second and core (or GPU), before this machine has been measured.
 _CPU_CORE_FLOPS = 2.0e10
 _GPU_FLOPS = 5.0e13
+_SHARED_OUT = ("weights", "adapter", "gradients", "optimizer")
 _START_S = 12.0  # imports and loading
 
 
@@ -73,13 +80,14 @@ def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
     if data.exact:  # rows that give no example, or several
         trained = max(1, round(trained * data.lengths.total() / data.rows))
     per_epoch = int(data.total_tokens(limit) * trained / max(1, data.lengths.total()))
-    batch = spec.batch_size * spec.gradient_accumulation_steps
-    steps_an_epoch = max(1, math.ceil(trained / batch))
+    steps_an_epoch = max(1, math.ceil(trained / spec.total_batch))
     steps = spec.max_steps or math.ceil(steps_an_epoch * spec.num_train_epochs)
     trainable = _trainable(spec, model)
     gpu = machine.gpus[0] if machine.gpus and spec.device in {"auto", "cuda"} else None
     memory = _memory_terms(spec, model, trainable, trained, data.longest(limit), gpu is not None)
+    memory = _of_processes(spec, memory, gpu is not None)
     flops, learnt = _speed(model, machine, gpu is not None)
+    flops *= _gpus_that_share(spec) if gpu else 1
     tokens = per_epoch * steps / steps_an_epoch
     return Forecast(
         rows=trained,
@@ -106,7 +114,8 @@ def learn_speed(model: ModelFolder, spec: TrainSpec, tokens: int, seconds: float
         return
     path = _speed_file()
     known = _known_speeds(path)
-    known[_speed_key(model, device)] = tokens * _flops_a_token(spec, model) / seconds
+    sharing = _gpus_that_share(spec) if device == "cuda" else 1
+    known[_speed_key(model, device)] = tokens * _flops_a_token(spec, model) / seconds / sharing
     try:
         write_json(path, known)
     except MozhuError:  # a convenience: an unwritable workspace must not fail a finished run
@@ -139,7 +148,10 @@ def _trainable(spec: TrainSpec, model: ModelFolder) -> int:
     shapes = [
         info.shape
         for name, info in model.tensors.items()
-        if name.endswith(".weight") and name.split(".")[-2] in targets and len(info.shape) == 2
+        if name.endswith(".weight")
+        and name.split(".")[-2] in targets
+        and len(info.shape) == 2
+        and not is_expert(name)
     ]
     return sum(spec.lora_rank * (shape[0] + shape[1]) for shape in shapes)
 
@@ -174,6 +186,20 @@ def _memory_terms(
         "logits": tokens * vocabulary * 4 * 3,
         "libraries": _LIBRARIES_BYTES,
     }
+
+
+def _of_processes(spec: TrainSpec, memory: dict[str, int], on_gpu: bool) -> dict[str, int]:
+    """Of one GPU, or of all processes on a CPU; what they share out is held once by all of them together."""
+    shared_out = spec.strategy == "fsdp2" or spec.tensor_parallel > 1
+    found = {
+        name: size // spec.world_size if shared_out and name in _SHARED_OUT else size
+        for name, size in memory.items()
+    }
+    return found if on_gpu else {name: size * spec.processes for name, size in found.items()}
+
+
+def _gpus_that_share(spec: TrainSpec) -> int:
+    return spec.world_size // spec.tensor_parallel
 
 
 def _flops_a_token(spec: TrainSpec, model: ModelFolder) -> float:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from mozhu.engine.training.defaults import WITH_OWN_INPUTS, max_length, missing_modules, target_modules
+from mozhu.engine.training.defaults import (
+    WITH_OWN_INPUTS,
+    is_expert,
+    max_length,
+    missing_modules,
+    target_modules,
+)
 from mozhu.engine.training.lost_rows import lost_params
 from mozhu.engine.training.processes.plan import process_findings
 from mozhu.engine.training.quantisation import quantisation_finding, quantised_base_findings
@@ -108,6 +114,9 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
         findings.append(Finding("error", "TRAIN-026", {"modules": ", ".join(absent)}))
     elif spec.train_type != "full" and not target_modules(spec, model):
         findings.append(Finding("error", "TRAIN-026", {"modules": "-"}))
+    if spec.train_type not in {"full", "prefix"} and any(map(is_expert, model.tensors)):
+        params = {"path": str(model.path), "modules": ", ".join(target_modules(spec, model))}
+        findings.append(Finding("info", "TRAIN-055", params))
     if spec.train_type == "multimodal" and not model.is_vision:
         findings.append(Finding("error", "TRAIN-027", {"path": str(model.path)}))
     if spec.stage not in {"sft", "pt"} and spec.train_type in WITH_OWN_INPUTS:
