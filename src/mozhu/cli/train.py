@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import shown, start, summary
 from mozhu.cli.forecast_view import forecast_lines
 from mozhu.display.progress import finding_text
+from mozhu.kernel import slots
 from mozhu.kernel.texts import text
 from mozhu.planning import check_plan, plan_training
 from mozhu.references import with_references
@@ -39,7 +41,7 @@ def act(call: Call) -> int:
 def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
     """Preflight and forecast, and nothing written; exit 0 when nothing stands against the run."""
     findings, forecast = plan_training(spec, folder, call.origins)
-    value = {
+    value: dict[str, Any] = {
         "spec": spec.model_dump(mode="json"),
         "origins": call.origins,
         "run": str(folder),
@@ -49,12 +51,38 @@ def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
     lines = [finding_text(finding.to_json()) for finding in findings if finding.level != "error"]
     if forecast:
         lines += forecast_lines(forecast)
+    if spec.world_size > 1:
+        lines.append(_total_batch(spec))
+    if spec.nodes > 1:
+        nodes = _nodes(call, spec)
+        value["nodes"] = nodes
+        lines += _node_lines(nodes)
     lines.append(text("runs.nothing_written", path=shown(folder)))
     if call.output.as_json and any(finding.level == "error" for finding in findings):
         check_plan(findings)  # the error object is the one JSON document then
     call.output.data(value, "\n".join(lines))
     check_plan(findings)
     return 0
+
+
+def _total_batch(spec: TrainSpec) -> str:
+    parts = {"batch": spec.batch_size, "steps": spec.gradient_accumulation_steps}
+    processes = spec.world_size // spec.tensor_parallel
+    return text("train.processes.total_batch", total=spec.total_batch, processes=processes, **parts)
+
+
+def _nodes(call: Call, spec: TrainSpec) -> list[dict[str, Any]]:
+    """What to type on each machine."""
+    first = training_folder(spec.model_copy(update={"node_rank": 0}), call.home)
+    lines: list[dict[str, Any]] = slots.load("mozhu.rooms", "launch_lines")(spec, first)
+    return lines
+
+
+def _node_lines(nodes: list[dict[str, Any]]) -> list[str]:
+    lines = [text("train.processes.lines")]
+    for node in nodes:
+        lines += [f"  {node['command']}", text("train.processes.same_as", line=node["torchrun"])]
+    return lines
 
 
 def _check(call: Call, spec: TrainSpec, folder: Path) -> None:

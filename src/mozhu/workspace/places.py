@@ -57,6 +57,15 @@ def check_dataset_name(name: str) -> str:
 
 def training_folder(spec: TrainSpec, workspace: Workspace) -> Path:
     """The run folder: ``output_dir``, else ``6_output/`` + the run's name or seed 000's naming rule."""
+    return node_folder(_training_folder(spec, workspace), spec.node_rank)
+
+
+def node_folder(folder: Path, node_rank: int) -> Path:
+    """The run folder of one of several machines: they may see the same disk, and a run folder has one writer."""
+    return folder.with_name(f"{folder.name}-node{node_rank}") if node_rank else folder
+
+
+def _training_folder(spec: TrainSpec, workspace: Workspace) -> Path:
     if spec.output_dir:
         return Path(spec.output_dir)
     version = dataset_registration(spec.dataset)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.data.token_cache import DamagedEntry, Entry, TokenCache, finish_entry, token_cache
+from mozhu.engine.data.token_cache import ENTRY, DamagedEntry, Entry, TokenCache, finish_entry, token_cache
 from mozhu.engine.data.token_store import TokenStore
 from mozhu.engine.training.engine import TrainingData
 from mozhu.engine.training.lost_rows import check_lost
@@ -20,7 +20,7 @@ from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VA
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel
 from mozhu.kernel import slots
-from mozhu.kernel.files import make_folder, replacing, writing
+from mozhu.kernel.files import make_folder, read_json, replacing, writing
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
 from mozhu.specs.train import TrainSpec
@@ -53,8 +53,18 @@ def training_data(
         entry = Entry(path, finish_entry(path, "", _builder(request, emit)(path)))
     _copy_lists(entry.path, folder)
     check_lost(spec, entry.facts["refs"])
+    return _opened(spec, entry, private)
+
+
+def open_training_data(spec: TrainSpec, place: Path) -> TrainingData:
+    """The examples that :func:`training_data` of another process found or made in ``place``."""
+    return _opened(spec, Entry(place, read_json(place / ENTRY)), None)
+
+
+def _opened(spec: TrainSpec, entry: Entry, keep: object) -> TrainingData:
     parts = [staged(TokenStore(entry.path, entry.path / name), spec.stage) for name in (TRAIN, VALIDATION)]
-    return TrainingData(parts[0], parts[1], keep=private, classes=tuple(entry.facts["classes"]))
+    classes = tuple(entry.facts["classes"])
+    return TrainingData(parts[0], parts[1], keep=keep, classes=classes, place=entry.path)
 
 
 def _cached(request: TokenRequest, cache: TokenCache, emit: Emit) -> Entry:

@@ -19,13 +19,14 @@ class TrainingData:
     stages that need them, pairs and marked examples (staged.py).
 
     Lists, or stores on disk that give an example when it is asked for. ``keep``: what lives as long as they do.
-    ``classes``: the names of classes in the order of their numbers.
+    ``classes``: the names of classes in the order of their numbers. ``place``: where other processes find the same.
     """
 
     train: Sequence[Any]
     validation: Sequence[Any]
     keep: object = None
     classes: tuple[str, ...] = ()
+    place: Path | None = None
 
 
 @dataclass(frozen=True)
