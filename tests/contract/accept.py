@@ -162,6 +162,67 @@ def text_rows_are_trained(place: Place, done: Done) -> None:
     assert 1 <= len(rows) <= 2
 
 
+QWEN_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def hub_id_is_refused_offline(place: Place, done: Done) -> None:
+    """It is in no cache of this machine, and the settings allow no hub: nothing is asked and nothing written."""
+    assert "ENV-003" in done.err and "dataset_owner/dataset_name" in done.err and '"hub"' in done.err
+    assert done.changed == []
+
+
+def cached_data_set_is_trained(place: Place, done: Done) -> None:
+    folder = place.path("lora_output")
+    check_training_run(folder)
+    assert RunSpec.read(folder / "spec.json").fields["dataset"] == "dataset_owner/dataset_name"
+    assert {row for event in _events(folder) if event["kind"] == "step" for row in event["rows"]}
+
+
+def model_is_saved_for_offline_use(place: Place, done: Done) -> None:
+    """What the printed Python saves is a whole model; its copy by our own command works without remote code."""
+    folder = place.path("local_model_directory")
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
+    assert not list(folder.glob("*.py"))
+
+
+def qwen_adapter_is_made(place: Place, done: Done) -> None:
+    """Rank and alpha as typed; the seven modules were found without being told."""
+    folder = place.path("lora-qwen2.5-output")
+    check_training_run(folder)
+    config = json.loads((folder / "lora_adapter/adapter_config.json").read_text(encoding="utf-8"))
+    assert (config["r"], config["lora_alpha"]) == (8, 16)
+    assert sorted(config["target_modules"]) == sorted(QWEN_MODULES)
+    evaluated = [event["rows"] for event in _events(folder) if event["kind"] == "eval"]
+    assert evaluated and set(evaluated) == {1}, "a tenth of the rows was held out by itself"
+
+
+def trained_without_a_network_call(place: Place, done: Done) -> None:
+    qwen_adapter_is_made(place, done)
+    assert (place.root.parent / "network.txt").read_text(encoding="utf-8") == ""
+
+
+def qwen_adapter_on_a_quantised_base(place: Place, done: Done) -> None:
+    """On a CPU the quantised base is trained where bitsandbytes is installed, else an unquantised one; it is said."""
+    qwen_adapter_is_made(place, done)
+    has_gpu = place.run("nvidia-smi -L").code == 0
+    assert has_gpu or "TRAIN-038" in done.err or "TRAIN-021" in done.err
+    bits = "8bit" if "--use_8bit" in (place.root.parent / "typed.txt").read_text() else "4bit"
+    assert RunSpec.read(place.path("lora-qwen2.5-output/spec.json")).fields["quantization"] == bits
+
+
+def named_modules_length_and_own_validation(place: Place, done: Done) -> None:
+    """The printed list with commas and blanks; the data set's own validation rows, and no others."""
+    folder = place.path("lora-qwen2.5-output")
+    check_training_run(folder)
+    config = json.loads((folder / "lora_adapter/adapter_config.json").read_text(encoding="utf-8"))
+    assert sorted(config["target_modules"]) == sorted(QWEN_MODULES)
+    assert RunSpec.read(folder / "spec.json").fields["max_length"] == 96
+    events = _events(folder)
+    assert {event["rows"] for event in events if event["kind"] == "eval"} == {3}
+    trained = {row for event in events if event["kind"] == "step" for row in event["rows"]}
+    assert len(trained) == 12, "every row of the training part, none held out"
+
+
 def talks_until_the_end_of_input(place: Place, done: Done) -> None:
     answers = re.findall(r"model> (.+)", done.out)
     assert len(answers) == 1 and answers[0].strip()

@@ -7,6 +7,7 @@ without ``printed`` is named in a seed's text and has no command of its own ther
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Item:
     slow: bool = False
     printed: bool = True
     kind: str = "RUN"
+    watched: bool = False
 
 
 # The data that seed 004 prints (A07, A08).
@@ -128,6 +130,80 @@ def _damaged_model(place: Place) -> None:
     path.write_bytes(path.read_bytes()[:100_000])
 
 
+def _in_hub_cache(place: Place, name: str, files: dict[str, bytes]) -> None:
+    """``name`` lies in Hugging Face's cache of this place's home, as its own tools leave it."""
+    repository = place.home / ".cache/huggingface/hub" / name.replace("/", "--")
+    snapshot = repository / "snapshots/c0ffee"
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (repository / "refs").mkdir(exist_ok=True)
+    (repository / "refs/main").write_text("c0ffee", encoding="utf-8")
+    for file_name, content in files.items():
+        (snapshot / file_name).write_bytes(content)
+
+
+def _cached_data_set(place: Place) -> None:
+    _in_hub_cache(place, "datasets/dataset_owner/dataset_name", {"train.json": TEXT_JSON.encode()})
+    shutil.rmtree(place.root / "lora_output", ignore_errors=True)
+
+
+def _cached_qwen(place: Place) -> None:
+    """The model of the seed, downloaded before: here with the starter's files."""
+    files = {path.name: path.read_bytes() for path in place.starter.iterdir() if path.is_file()}
+    _in_hub_cache(place, "models/Qwen/Qwen2.5-0.5B-Instruct", files)
+
+
+def _rows(count: int, name: str = "问题") -> str:
+    rows = [{"instruction": f"{name}{number}", "output": f"回答{number}"} for number in range(count)]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def _qwen(place: Place) -> None:
+    """The data set has the very name that the seed prints in its place."""
+    _cached_qwen(place)
+    (place.root / "您的数据集路径").mkdir(exist_ok=True)
+    place.write("您的数据集路径/train.json", _rows(12))
+    (place.root / "您的数据集路径/validation.json").unlink(missing_ok=True)
+    shutil.rmtree(place.root / "lora-qwen2.5-output", ignore_errors=True)
+
+
+def _qwen_with_validation(place: Place) -> None:
+    _qwen(place)
+    place.write("您的数据集路径/validation.json", _rows(3, "另一个问题"))
+
+
+def _download_script(place: Place) -> None:
+    _cached_qwen(place)
+    place.write("download.py", _A23)
+    shutil.rmtree(place.root / "local_model_directory", ignore_errors=True)
+
+
+# Seed 004, lines 843 to 848 (A18), 877 to 882 (A19), 904 to 910 (A20), 916 to 922 (A21), 863 to 871 (A23).
+_A18 = r"""python LLM/lora/lora_fine_tuning.py \
+  --model_name_or_path "Qwen/Qwen2.5-0.5B-Instruct" \
+  --dataset_path "您的数据集路径" \
+  --output_dir "./lora-qwen2.5-output" \
+  --lora_rank 8 \
+  --lora_alpha 16"""
+_A19 = _A18.replace("Qwen/Qwen2.5-0.5B-Instruct", "./local_model_directory")
+_A20 = _A18 + " \\\n  --use_8bit  # 使用8位量化\n"
+_A21 = _A18 + " \\\n  --use_4bit  # 使用4位量化\n"
+_A22 = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
+_A23 = """from transformers import AutoModelForCausalLM, AutoTokenizer
+
+# 下载并缓存模型和分词器
+model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-0.5B-Instruct", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen2.5-0.5B-Instruct", trust_remote_code=True)
+
+# 将模型保存到指定目录
+model.save_pretrained("./local_model_directory")
+tokenizer.save_pretrained("./local_model_directory")
+"""
+_A17 = r"""python lora_fine_tuning.py \
+  --model_name_or_path "meta-llama/Llama-2-7b-hf" \
+  --dataset_path "dataset_owner/dataset_name" \
+  --text_column "text" \
+  --output_dir "./lora_output"
+"""
 _A13 = r"""python finetune/train_lora.py \
     --base-model meta-llama/Llama-2-7b-chat-hf \
     --train-data data/finetune/train_train.jsonl \
@@ -252,6 +328,65 @@ python 4_scripts/main.py train \
         folder="LLM/lora",
         prepare=_text_csv,
         slow=True,
+    ),
+    Item("A17", "004", _A17, accept.hub_id_is_refused_offline, folder="LLM/lora", code=4),
+    Item(
+        "A17/cached",
+        "004",
+        _A17.replace("python lora", "python LLM/lora/lora"),
+        accept.cached_data_set_is_trained,
+        needs=("A17",),
+        prepare=_cached_data_set,
+        slow=True,
+        printed=False,
+    ),
+    Item("A18", "004", _A18, accept.qwen_adapter_is_made, prepare=_qwen),
+    Item(
+        "A23",
+        "004",
+        "HF_HUB_OFFLINE=1 python download.py",
+        accept.model_is_saved_for_offline_use,
+        prepare=_download_script,
+        slow=True,
+        kind="LIB",
+    ),
+    Item(
+        "A19",
+        "004",
+        _A19,
+        accept.trained_without_a_network_call,
+        needs=("A18", "A23"),
+        prepare=_qwen,
+        slow=True,
+        watched=True,
+    ),
+    Item(
+        "A20",
+        "004",
+        _A20,
+        accept.qwen_adapter_on_a_quantised_base,
+        needs=("A19",),
+        prepare=_qwen,
+        slow=True,
+    ),
+    Item(
+        "A21",
+        "004",
+        _A21,
+        accept.qwen_adapter_on_a_quantised_base,
+        needs=("A20",),
+        prepare=_qwen,
+        slow=True,
+    ),
+    Item(
+        "A22",
+        "004",
+        _A18 + f" --target_modules {_A22} --max_seq_length 96",
+        accept.named_modules_length_and_own_validation,
+        needs=("A21",),
+        prepare=_qwen_with_validation,
+        slow=True,
+        printed=False,
     ),
     Item(
         "A24/interactive",
@@ -426,6 +561,8 @@ def result_of(item_id: str, place: Place) -> Done:
     def act() -> Done:
         if item.prepare is not None:
             item.prepare(place)
-        return place.run(command_of(item, place), folder=item.folder, stdin=item.stdin)
+        command = command_of(item, place)
+        (place.root.parent / "typed.txt").write_text(command, encoding="utf-8")
+        return place.run(command, folder=item.folder, stdin=item.stdin, watched=item.watched)
 
     return place.once(item_id, act)

@@ -24,6 +24,19 @@ _TIME_LIMIT_S = 570
 _PASSING = {"__pycache__", ".lock", ".matplotlib"}
 
 
+_GUARD = """import socket, sys
+
+
+def _hook(name, arguments):
+    if name == "socket.getaddrinfo" or (name == "socket.connect" and arguments[0].family != socket.AF_UNIX):
+        with open({note!r}, "a", encoding="utf-8") as file:
+            file.write(f"{{name}} {{arguments[1:] if name == 'socket.connect' else arguments[:2]}}\\n")
+
+
+sys.addaudithook(_hook)
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """``changed`` are the files written or removed, relative to the workspace."""
@@ -66,17 +79,26 @@ class Place:
         """Nothing of the test's own environment but what any shell has."""
         kept = {name: os.environ[name] for name in ("TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
         path = os.pathsep.join([str(self.programs), "/usr/local/bin", "/usr/bin", "/bin"])
-        home = self.root.parent / "home"
-        home.mkdir(exist_ok=True)
-        return {**kept, "PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8", "MOZHU_LANG": "en"}
+        self.home.mkdir(exist_ok=True)
+        return {**kept, "PATH": path, "HOME": str(self.home), "LC_ALL": "C.UTF-8", "MOZHU_LANG": "en"}
 
-    def run(self, command: str, *, folder: str = ".", stdin: str = "") -> Done:
-        """Type ``command`` into bash."""
+    @property
+    def home(self) -> Path:
+        return self.root.parent / "home"
+
+    def run(self, command: str, *, folder: str = ".", stdin: str = "", watched: bool = False) -> Done:
+        """Type ``command`` into bash. ``watched``: what Python asks of the network is noted in ``network.txt`` beside
+        the workspace, and where the system allows it there is no network at all.
+        """
         before = self._files()
+        environment = self.environment()
+        without = ["unshare", "-rn"] if watched and _has_namespaces() else []
+        if watched:
+            environment["PYTHONPATH"] = str(self._guard())
         answer = subprocess.run(
-            ["bash", "-c", command],
+            [*without, "bash", "-c", command],
             cwd=self.root / folder,
-            env=self.environment(),
+            env=environment,
             input=stdin,
             capture_output=True,
             text=True,
@@ -86,6 +108,15 @@ class Place:
         after = self._files()
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         return Done(answer.returncode, answer.stdout, answer.stderr, changed)
+
+    def _guard(self) -> Path:
+        """A folder whose ``sitecustomize`` notes every address that Python looks up or connects to."""
+        folder = self.root.parent / "guard"
+        folder.mkdir(exist_ok=True)
+        note = self.root.parent / "network.txt"
+        note.write_text("", encoding="utf-8")
+        (folder / "sitecustomize.py").write_text(_GUARD.format(note=str(note)), encoding="utf-8")
+        return folder
 
     def once(self, name: str, act: Callable[[], Done]) -> Done:
         """What ``act`` gave when it was first done in this place, by any worker of the test run."""
@@ -102,6 +133,13 @@ class Place:
                 state = path.stat()
                 found[path.relative_to(self.root).as_posix()] = (state.st_size, state.st_mtime_ns)
         return found
+
+
+def _has_namespaces() -> bool:
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode == 0
+    )
 
 
 def place_from_clone(folder: Path) -> Place:

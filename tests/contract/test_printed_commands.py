@@ -24,6 +24,13 @@ WANTED = {
     "A14",
     "A15",
     "A16",
+    "A17",
+    "A18",
+    "A19",
+    "A20",
+    "A21",
+    "A22",
+    "A23",
     "A24",
     "A31",
     "A32",
@@ -62,7 +69,8 @@ def test_no_command_of_these_issues_is_left_out() -> None:
 def test_only_model_names_differ_from_what_is_printed(clone: Place) -> None:
     for item in ITEMS:
         typed = command_of(item, clone)
-        assert not re.search(r"meta-llama/|Qwen/", typed)
+        # A18 to A23 are typed to the letter: their model lies in the cache, where its own tools put it.
+        assert not re.search(r"meta-llama/|Qwen/(?!Qwen2.5-0.5B-Instruct)", typed)
         assert len(typed.split()) == len(item.command.split())
 
 

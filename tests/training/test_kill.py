@@ -48,6 +48,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "dpo": {"stage": "dpo", "dataset": "pairs.json", "save_total_limit": 2},
     "kto": {"stage": "kto", "dataset": "marked.json", "save_total_limit": 1},
     "full": {"train_type": "full", "learning_rate": 1e-3, "save_total_limit": 2},
+    "rm": {"stage": "rm", "dataset": "pairs.json", "save_total_limit": 1},
+    "pissa": {"lora_init": "pissa", "save_total_limit": 1},
+    "best": {
+        "keep_best": True,
+        "eval_samples": 2,
+        "early_stopping": 3,
+        "early_stopping_delta": 0.01,
+        "save_total_limit": 1,
+    },
     "seldom told": {"logging_steps": 3, "packing": False, "save_total_limit": 2},
 }
 PAIRS = [
@@ -117,13 +126,13 @@ _OF_THE_MOMENT = {"seq", "t", "tokens_per_s", "memory_bytes", "eta_s"}
 
 
 def story(folder: Path) -> list[dict[str, Any]]:
-    """Every step, evaluation and checkpoint as the log tells it; its numbers have no gap."""
+    """Every step, evaluation, sample and checkpoint as the log tells it; its numbers have no gap."""
     events = list(read_jsonl(folder / "events.jsonl"))
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert events[0]["kind"] == "start" and events[-1]["kind"] == "done"
-    told = [event for event in events if event["kind"] in {"step", "eval", "checkpoint"}]
+    told = [event for event in events if event["kind"] in {"step", "eval", "sample", "checkpoint"}]
     kept = [{name: value for name, value in event.items() if name not in _OF_THE_MOMENT} for event in told]
-    return sorted(kept, key=lambda event: (event["kind"], event["step"]))
+    return sorted(kept, key=lambda event: (event["kind"], event["step"], event.get("row_id", "")))
 
 
 def check_same(folder: Path, whole: Path) -> None:
@@ -260,5 +269,7 @@ def test_an_event_is_told_once_and_its_repetition_as_such(tmp_path: Path) -> Non
     once.emit("eval", step=4)
     once.emit("eval", step=4)
     once.emit("log", message="m")
-    assert [kind for kind, _ in told] == ["again", "step", "eval", "again", "log"]
+    once.emit("sample", step=4, row_id="a")
+    once.emit("sample", step=4, row_id="b")
+    assert [kind for kind, _ in told] == ["again", "step", "eval", "again", "log", "sample", "sample"]
     assert told[0][1] == {"of": "step", "step": 3, "loss": 2.0}

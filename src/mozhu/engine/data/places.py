@@ -89,6 +89,25 @@ def find_place(ref: str, part: str = "train") -> Place:
     return replace(found, rows=parsed.rows or found.rows)
 
 
+def has_own_part(ref: str, part: str) -> bool:
+    """Whether what ``ref`` means has a ``part`` of its own on this machine: other files than those to train on.
+
+    Never asks a hub. What a pattern or a file names has no other parts.
+
+    Raises:
+        What :func:`find_place` raises for ``ref``.
+    """
+    place = find_place(ref)
+    folder = place.path if place.path.is_dir() else place.path.parent if place.snapshot else None
+    if folder is None or is_glob(ref):
+        return False
+    try:
+        found = _place_at(folder, parse_ref(ref).subset, part)
+    except (MissingFile, UnknownDataset, UnknownSubset):
+        return False
+    return found is not None and not {file.path for file in found.files} & {file.path for file in place.files}
+
+
 def known_names() -> list[str]:
     """Every data set that works here without a path: ``sample``, configured and registered ones, those under
     ``data/``.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mozhu.engine.data.dataset import Reading, RowStream
-from mozhu.engine.data.places import Place, find_place
+from mozhu.engine.data.places import Place, find_place, has_own_part
 from mozhu.engine.data.token_cache import cache_key
 from mozhu.engine.training.defaults import max_length
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.token_files import TOKENIZER_FILES
+from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.files import sha256_file
 from mozhu.kernel.machine import library_version
 from mozhu.kernel.progress import utc_now
@@ -55,13 +56,16 @@ class TokenRequest:
         Raises:
             What :func:`~mozhu.engine.data.places.find_place` raises.
         """
-        places = tuple(find_place(ref, part) for ref, part in zip(refs(spec), PARTS, strict=False))
+        named = refs(spec)
+        places = tuple(find_place(ref, part) for ref, part in zip(named, PARTS, strict=False))
+        if len(set(named)) < len(named) and places[1].snapshot is None:  # its rows are numbered anew
+            places = (places[0], replace(places[1], name=f"{places[1].name}/{PARTS[1]}"))
         return cls(spec, base, model.template, max_length(spec, model), spec_reading(spec), places)
 
     @property
     def splits(self) -> bool:
         """Whether validation rows are taken from the training data."""
-        return self.spec.val_dataset is None and self.spec.validation_split > 0
+        return len(self.places) == 1 and self.spec.validation_split > 0
 
     def streams(self) -> list[RowStream]:
         """The rows of each data set: to train on, and to validate with where it is one of its own."""
@@ -100,8 +104,14 @@ class TokenRequest:
 
 
 def refs(spec: TrainSpec) -> list[str]:
-    """What ``spec`` names as data: to train on, and to validate with."""
-    return [spec.dataset, *([spec.val_dataset] if spec.val_dataset else [])]
+    """What ``spec`` names as data: to train on, and to validate with, which may be a part of the same data set."""
+    if spec.val_dataset:
+        return [spec.dataset, spec.val_dataset]
+    try:
+        wanted = spec.validation_split > 0 and has_own_part(spec.dataset, PARTS[1])
+    except MozhuError:
+        wanted = False  # told by who reads the data
+    return [spec.dataset, *([spec.dataset] if wanted else [])]
 
 
 def spec_reading(spec: TrainSpec) -> Reading:
