@@ -258,6 +258,18 @@ def test_a_log_cut_in_a_line_and_a_folder_that_moved_go_on(place: Place) -> None
     check_same(moved, whole)
 
 
+def test_a_damaged_log_is_named_with_its_line(place: Place) -> None:
+    _, moments = place.whole("flat")
+    folder = place.new("flat", "scribbled")
+    assert place.run(folder, Kill(moment_of(moments, "open /checkpoint-6/trainer_state.json"))).killed
+    log = folder / "events.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    log.write_text("".join([*lines[:2], "scribble\n", *lines[2:]]), encoding="utf-8")
+    assert place.run(folder).code == 3
+    said = Path(f"{folder}.log").read_text(encoding="utf-8")
+    assert "FILE-004" in said and "line 3" in said and "BUG-" not in said
+
+
 def test_an_event_is_told_once_and_its_repetition_as_such(tmp_path: Path) -> None:
     told: list[tuple[str, dict[str, Any]]] = []
     log = tmp_path / "events.jsonl"

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from mozhu.kernel.errors import BadJson
 from mozhu.kernel.files import finite, make_folder, reading, writing
 
 Emit = Callable[..., None]
@@ -75,6 +76,7 @@ class EventTail:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offset = 0
+        self._lines = 0
 
     def skip_to_end(self) -> None:
         """Leave out what is there already, so that a resumed run shows only what is new.
@@ -83,9 +85,16 @@ class EventTail:
         """
         if self.path.exists():
             with reading(self.path):
-                self.offset = self.path.read_bytes().rfind(b"\n") + 1
+                content = self.path.read_bytes()
+            self.offset = content.rfind(b"\n") + 1
+            self._lines = content.count(b"\n")
 
     def read(self) -> Iterator[dict[str, Any]]:
+        """The new events.
+
+        Raises:
+            BadJson: FILE-004 with the line, one was damaged.
+        """
         if not self.path.exists():
             return
         with reading(self.path), open(self.path, "rb") as file:
@@ -93,9 +102,10 @@ class EventTail:
             content = file.read()
         end = content.rfind(b"\n") + 1
         self.offset += end
-        for line in content[:end].splitlines():
+        for line in content[:end].split(b"\n")[:-1]:
+            self._lines += 1
             if line.strip():
-                yield json.loads(line)
+                yield _event(self.path, line, self._lines)
 
 
 def _cut_torn_line(path: Path) -> bool:
@@ -111,5 +121,22 @@ def _cut_torn_line(path: Path) -> bool:
 
 def _last_seq(path: Path) -> int:
     with reading(path), open(path, "rb") as file:
-        lines = file.read().splitlines()
-    return int(json.loads(lines[-1])["seq"]) if lines else 0
+        lines = file.read().split(b"\n")[:-1]
+    return int(_event(path, lines[-1], len(lines)).get("seq", len(lines))) if lines else 0
+
+
+def _event(path: Path, line: bytes, number: int) -> dict[str, Any]:
+    """The event of a line.
+
+    Raises:
+        BadJson: FILE-004.
+    """
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadJson(path=str(path), line=number, column=error.colno, reason=error.msg) from error
+    except UnicodeDecodeError as error:
+        raise BadJson(path=str(path), line=number, column=error.start + 1, reason=error.reason) from error
+    if not isinstance(found, dict):
+        raise BadJson(path=str(path), line=number, column=1, reason="no object")
+    return found
