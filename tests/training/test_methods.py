@@ -74,6 +74,8 @@ METHODS = {
     "pissa": {"lora_init": "pissa"},
     "pissa rslora dora": {"lora_init": "pissa", "use_rslora": True, "use_dora": True},
     "dropout": {"lora_dropout": 0.1},
+    "output layer": {"target_modules": "q_proj lm_head"},
+    "embedding": {"target_modules": "q_proj embed_tokens"},
     "ia3": {"train_type": "ia3"},
     "prefix": {"train_type": "prefix", "virtual_tokens": 3},
 }
@@ -160,6 +162,18 @@ def test_pissa_begins_as_the_principal_part_of_the_base(
     best = left[:, :4] @ torch.diag(values[:4]) @ right[:4]
     torch.testing.assert_close(16 / 4 * b @ a, best, rtol=1e-3, atol=1e-5)
     assert events.of("step")[0]["loss"] == pytest.approx(events.of("eval")[0]["loss"], rel=0.3)
+
+
+@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens", "down_proj"])
+def test_every_target_is_really_trained(
+    spec: Any, tmp_path: Path, events: Any, target: str, packing: bool
+) -> None:
+    asked = spec(target_modules=f"q_proj {target}", max_steps=3, packing=packing)
+    run_training(asked, tmp_path / "run", events)
+    tensors = load_file(tmp_path / "run" / "lora_adapter" / "adapter_model.safetensors")
+    ups = [tensor for name, tensor in tensors.items() if target in name and "_B" in name]
+    assert ups and all(tensor.abs().max() > 0 for tensor in ups)
 
 
 # ---------------------------------------------------------------- quantised bases

@@ -15,13 +15,15 @@ pytest.importorskip("PIL")
 from safetensors.torch import load_file
 
 from mozhu.engine.data.samples.generate import captioned_row, generated_rows
+from mozhu.engine.export.merge import run_merge
 from mozhu.engine.inference.chat import open_chat
 from mozhu.engine.training.run import run_training
 from mozhu.engine.training.vision_data import vision_data
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.vision import open_vision
-from mozhu.kernel.errors import NoTrainableTokens, UnsupportedTraining
+from mozhu.kernel.errors import MissingFile, NoTrainableTokens, SeesNoImages, UnsupportedTraining
+from mozhu.specs.export import MergeSpec
 from mozhu.specs.serve import InferSpec
 from mozhu.testing.rows import tiny_rows
 from mozhu.testing.tiny_models import make_tiny_model
@@ -91,6 +93,24 @@ def test_it_learns_saves_and_answers_about_a_picture(
     assert all(answer.tokens > 0 for answer in said.values())
 
 
+def test_it_is_merged_and_sees_as_before(seeing_spec: Any, tmp_path: Path, events: Any) -> None:
+    run_training(seeing_spec(max_steps=3), tmp_path / "run", events)
+    merged = tmp_path / "merged"
+    run_merge(MergeSpec(adapter=str(tmp_path / "run"), output_path=str(merged)), tmp_path / "m", events)
+    said = []
+    for checkpoint in (tmp_path / "run", merged):
+        asked = InferSpec(
+            checkpoint=str(checkpoint), images=str(tmp_path / "0.png"), max_new_tokens=8, dtype="float32"
+        )
+        said.append(open_chat(asked).answer([{"role": "user", "content": "<image>图里有什么？"}]).text)
+    assert said[0] == said[1]
+
+
+def test_dora_learns_to_see_too(seeing_spec: Any, tmp_path: Path, events: Any) -> None:
+    outcome = run_training(seeing_spec(max_steps=3, use_dora=True, batch_size=2), tmp_path / "run", events)
+    assert outcome.artefacts[0].kind == "adapter" and len(events.of("step")) == 3
+
+
 def test_the_loss_is_that_of_the_model_row_by_row(
     seeing_spec: Any, seeing: Path, tmp_path: Path, events: Any
 ) -> None:
@@ -130,3 +150,12 @@ def test_an_image_is_never_cut(seeing_spec: Any, seeing: Path, events: Any) -> N
 def test_a_model_that_sees_nothing_is_refused(spec: Any, tmp_path: Path, events: Any) -> None:
     with pytest.raises(UnsupportedTraining):
         run_training(spec(train_type="multimodal"), tmp_path / "run", events)
+    asked = InferSpec(checkpoint=spec().model, images=str(tmp_path), device="cpu")
+    with pytest.raises(MissingFile):
+        open_chat(asked).answer([{"role": "user", "content": "?"}])
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"-")
+    with pytest.raises(SeesNoImages):
+        open_chat(asked.model_copy(update={"images": (str(picture),)})).answer(
+            [{"role": "user", "content": "?"}]
+        )

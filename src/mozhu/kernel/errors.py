@@ -596,6 +596,12 @@ class PromptTooLong(DataError):
     code = "INFER-002"
 
 
+class SeesNoImages(UsageError):
+    """Pictures for a model that is no vision-language model, or one of a kind that cannot be shown any here."""
+
+    code = "INFER-004"
+
+
 class NoAnswerToScore(UsageError):
     """A reward model scores an answer, and there is none."""
 

@@ -22,7 +22,7 @@ def shown_prompt(
     Pictures without an ``<image>`` in the text come before the last question.
 
     Raises:
-        MissingFile: FILE-001. UnsupportedTraining: TRAIN-002, the model sees no images. MissingExtra: ENV-001.
+        MissingFile: FILE-001. SeesNoImages: INFER-004. MissingExtra: ENV-001.
     """
     for path in images:
         if not Path(path).is_file():

@@ -50,7 +50,7 @@ def vision_data(spec: TrainSpec, model: ModelFolder, emit: Emit) -> TrainingData
     A row that is too long is cut at its end, never inside an image: one whose images do not fit is left out.
 
     Raises:
-        NoTrainableTokens: TRAIN-001. TooManyLostRows: TRAIN-008. UnsupportedTraining: TRAIN-002.
+        NoTrainableTokens: TRAIN-001. TooManyLostRows: TRAIN-008. SeesNoImages: INFER-004.
         What the data raise when they are read.
     """
     renderer = Renderer.from_folder(model.path)

@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.template import Renderer
 from mozhu.kernel import slots
-from mozhu.kernel.errors import UnsupportedTraining
+from mozhu.kernel.errors import SeesNoImages
 
 MARK = "<image>"
 _PROBE = "X"
@@ -88,7 +88,7 @@ def open_vision(folder: ModelFolder, renderer: Renderer) -> Vision:
     """What ``folder`` needs to be shown images.
 
     Raises:
-        UnsupportedTraining: TRAIN-002, it is no vision-language model of this kind. MissingExtra: ENV-001, Pillow.
+        SeesNoImages: INFER-004, it is no vision-language model of this kind. MissingExtra: ENV-001, Pillow.
     """
     slots.load("mozhu.rooms", "open_image")  # says which extra is missing
     token = folder.config.get("image_token_id")
@@ -100,7 +100,7 @@ def open_vision(folder: ModelFolder, renderer: Renderer) -> Vision:
         if not isinstance(token, int) or not hasattr(processor, "get_number_of_image_patches"):
             raise AttributeError
     except (AttributeError, OSError, ValueError, ImportError) as error:
-        raise UnsupportedTraining(train_type="multimodal", path=str(folder.path)) from error
+        raise SeesNoImages(path=str(folder.path), family=folder.family) from error
     return Vision(processor, _image_text(renderer, folder), token, merge)
 
 
@@ -112,7 +112,7 @@ def _image_text(renderer: Renderer, folder: ModelFolder) -> str:
     place = without.rfind(_PROBE)
     before, after = without[:place], without[place:]
     if not (with_image.startswith(before) and with_image.endswith(after)) or with_image == without:
-        raise UnsupportedTraining(train_type="multimodal", path=str(folder.path))
+        raise SeesNoImages(path=str(folder.path), family=folder.family)
     return with_image[len(before) : len(with_image) - len(after)]
 
 

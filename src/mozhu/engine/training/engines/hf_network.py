@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from peft import IA3Config, LoraConfig, PrefixTuningConfig, get_peft_model
 from transformers import BitsAndBytesConfig
+from transformers.distributed import DistributedConfig
 
 from mozhu.engine.training.defaults import ia3_modules, target_modules
 from mozhu.engine.training.quantisation import quantised_base_findings, used_quantisation
@@ -45,6 +45,8 @@ def trainable_network(
     quantization = used_quantisation(spec, described)
     dtype = pick_dtype(place, described, spec.dtype)
     options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
+    if spec.tensor_parallel > 1:
+        options["distributed_config"] = DistributedConfig(tp_size=spec.tensor_parallel, tp_plan="auto")
     head = _head(spec, classes)
     model = load_base(described, lies or place, dtype, head=head, **options)
     model.config.use_cache = False
@@ -90,7 +92,6 @@ def _let_gradients_pass(model: Any) -> None:
     """On a CPU bitsandbytes lays 4-bit weights out anew when it first sees them in evaluation mode, for a kernel that
     has no gradient: not here, where validation and training take turns.
     """
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it writes a line for each product in 8 bits
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from mozhu.engine.training.engines.flat import attention
 from mozhu.engine.training.engines.flat.batch import FlatBatch
@@ -71,6 +72,11 @@ class _FlatForward:
         hidden = hidden.index_select(0, flat.predicting.to(hidden.device))
         head = self._causal.get_output_embeddings()
         softcap = getattr(self._causal.config.get_text_config(), "final_logit_softcapping", None)
+        if isinstance(
+            head, BaseTunerLayer
+        ):  # an adapter on the output layer: its weight alone is not what it says
+            said: torch.Tensor = self._causal.get_output_embeddings()(hidden)
+            return _by_logits(said.float(), flat.targets.to(hidden.device), wanted, softcap, scale)
         given = (hidden, flat.targets.to(hidden.device), head.weight, getattr(head, "bias", None))
         if wanted == "logps":
             return {"logps": token_logps(*given, softcap=softcap)}
@@ -82,3 +88,12 @@ class _FlatForward:
         told = self._causal.get_decoder()(**flat.inputs(device))
         found: torch.Tensor = told.last_hidden_state[0]
         return found
+
+
+def _by_logits(
+    logits: torch.Tensor, targets: torch.Tensor, wanted: Wanted, softcap: float | None, scale: float
+) -> dict[str, torch.Tensor]:
+    if softcap:
+        logits = torch.tanh(logits / softcap) * softcap
+    logps = torch.log_softmax(logits, -1).gather(1, targets[:, None]).squeeze(1)
+    return {"logps": logps} if wanted == "logps" else {"loss": -logps.sum() * scale}
