@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from mozhu.display.progress import is_step
 from mozhu.kernel.errors import RunDied
 from mozhu.specs.records.manifest import Manifest, manifest_problems
 from mozhu.specs.train import TrainSpec
@@ -105,6 +106,7 @@ def test_a_run_that_is_killed_says_so_and_goes_on_with_its_curve(
     assert caught.value.params["status"] == -signal.SIGKILL
     assert f"mozhu run {run.path}" in caught.value.next and caught.value.exit_code == 4
     assert run.state() == "unfinished" and not run.is_locked()
+    told = last_step(run)
     # what a power cut leaves besides: half an event, half a checkpoint, half of a file
     with open(run.path / "events.jsonl", "ab") as file:
         file.write(b'{"schema": 1, "seq": 99, "ki')
@@ -115,8 +117,13 @@ def test_a_run_that_is_killed_says_so_and_goes_on_with_its_curve(
     result = run_to_end(make_run(training, {}, run.path), seen.append)
     assert result.state == "succeeded"
     assert seen[0]["kind"] == "resumed" and {event["kind"] for event in seen} >= {"step", "done"}
-    first = next(event["step"] for event in seen if event["kind"] == "step")
-    assert first % SAVED_EVERY == 1 and first > 1
+    made = [event for event in seen if is_step(event)]
+    assert made[0]["step"] % SAVED_EVERY == 1 and made[0]["step"] > 1
+    assert [event["step"] for event in made if event["kind"] == "again"] == list(
+        range(made[0]["step"], told + 1)
+    )
+    steps = [event["step"] for event in run.events() if event["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1)), "each step is told once"
     check_whole(run, whole)
 
 
