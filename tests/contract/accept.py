@@ -162,6 +162,13 @@ def text_rows_are_trained(place: Place, done: Done) -> None:
     assert 1 <= len(rows) <= 2
 
 
+def hub_id_is_refused_offline(place: Place, done: Done) -> None:
+    """Clear, at once and without a trace; with a mirror or a hub the same command trains (test_data_formats.py)."""
+    assert "ENV-003" in done.err and "`dataset_owner/dataset_name`" in done.err
+    assert "1_model_config.json" in done.err and "Traceback" not in done.said
+    assert [name for name in done.changed if not name.startswith("6_output/")] == []
+
+
 def talks_until_the_end_of_input(place: Place, done: Done) -> None:
     answers = re.findall(r"model> (.+)", done.out)
     assert len(answers) == 1 and answers[0].strip()

@@ -254,6 +254,19 @@ python 4_scripts/main.py train \
         slow=True,
     ),
     Item(
+        "A17",
+        "004",
+        r"""python lora_fine_tuning.py \
+  --model_name_or_path "meta-llama/Llama-2-7b-hf" \
+  --dataset_path "dataset_owner/dataset_name" \
+  --text_column "text" \
+  --output_dir "./lora_output"
+""",
+        accept.hub_id_is_refused_offline,
+        folder="LLM/lora",
+        code=4,
+    ),
+    Item(
         "A24/interactive",
         "002",
         r"""# 交互式对话
