@@ -29,7 +29,9 @@ def test_a_spool_gives_back_what_it_was_given(texts: list[str], at: st.DataObjec
 def found() -> list[Pair]:
     rng = random.Random(5)
     search = Duplicates()
-    rows = ["".join(rng.choices("春夏秋冬山水云雨风花雪月江河湖海", k=rng.randint(20, 60))) for _ in range(400)]
+    rows = [
+        "".join(rng.choices("春夏秋冬山水云雨风花雪月江河湖海", k=rng.randint(20, 60))) for _ in range(400)
+    ]
     for row in [*rows, *(row[:9] + "人" + row[10:] for row in rows[::7]), *rows[::31]]:
         search.add(row)
     return list(search.pairs())

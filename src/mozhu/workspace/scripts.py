@@ -47,7 +47,9 @@ _LORA_SCRIPT = Script(("train",), "LoRA fine-tuning (seed 004)", _LORA_FLAGS)
 SCRIPTS: dict[str, Script] = {
     "4_scripts/main.py": Script((), "Every command of the toolkit (seed 002)"),
     "4_scripts/train.py": Script(("train",), "Training from 0_configs/0_train_config.json (seed 002)"),
-    "finetune/create_sample_data.py": Script(("data", "sample"), "Ten sample rows, or generated ones (seed 003, step 1)"),
+    "finetune/create_sample_data.py": Script(
+        ("data", "sample"), "Ten sample rows, or generated ones (seed 003, step 1)"
+    ),
     "finetune/prepare_data.py": Script(("data", "prepare"), "Raw rows to training data (seed 003, step 2)"),
     "finetune/train_lora.py": Script(
         ("train",),
