@@ -31,7 +31,7 @@ BENCHMARKS = {
         "first_batch",
         {
             SHORT: {"rows": 5_000, "workers": (2,), "rounds": 3, "bars": False},
-            FULL: {"rows": 100_000, "workers": (1, 2), "rounds": 5, "bars": True},
+            FULL: {"rows": 100_000, "workers": (1, 2), "rounds": 3, "bars": True},
         },
     ),
     "merge": Benchmark("merge", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),

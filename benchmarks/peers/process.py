@@ -17,7 +17,7 @@ import psutil
 from benchmarks.facts import ROOT
 from benchmarks.harness import Sample
 
-_EVERY_S = 0.1
+_EVERY_S = 0.2
 # Every tool gets both cores in its own way.
 _NOT_PASSED_ON = ("TOKENIZERS_PARALLELISM", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -68,7 +68,7 @@ def drive(python: Path, module: str, settings: Mapping[str, Any], environment: M
 
 
 class _Watched:
-    """Looks ten times a second how much memory a process and its children hold; shared pages count once."""
+    """Looks five times a second how much memory a process and its children hold; shared pages count once."""
 
     def __init__(self, pid: int) -> None:
         self.peak_bytes = 0

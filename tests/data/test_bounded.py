@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 _MB = 1 << 20
 _MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from mozhu.engine.data.convert import convert_to_text_format, run_convert
 from mozhu.engine.data.prepare import run_prepare
@@ -27,7 +27,7 @@ elif what == "convert":
     run_convert(DataConvertSpec(input=source, to="messages", output="out.jsonl"), Path(), emit)
 else:
     convert_to_text_format(source, "out.json")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1]) * 1024)
 """
 
 

@@ -168,7 +168,9 @@ def test_the_gate_refuses_and_accepts_by_name(chatml: Path, events: Any) -> None
 
 def test_training_stops_before_its_first_step(chatml: Path, events: Any, tmp_path: Path) -> None:
     edit(chatml, "{%- if add_generation_prompt %}", "{%- if false %}")
-    spec = TrainSpec(model=str(chatml), dataset="sample", max_steps=1, max_length=128, threads=1)
+    spec = TrainSpec(
+        model=str(chatml), dataset="sample", max_steps=1, max_length=128, threads=1, max_rejected_share=1
+    )
     with pytest.raises(ParityBroken, match="DATA-256"):
         run_training(spec, tmp_path / "run", events)
     assert "step" not in [event["kind"] for event in events]

@@ -122,7 +122,7 @@ def make_run(spec: Spec, origins: dict[str, str], folder: Path, *, now: datetime
             raise SpecConflict(path=str(folder), fields=changed)
         if run.is_locked():
             raise RunBusy(path=str(folder))
-        _go_on_as_asked(run, request)
+        _go_on_as_asked(type(spec), run, request)
         return run
     if found := other_files(folder):
         raise FolderInUse(path=str(folder), found=found)
@@ -131,10 +131,10 @@ def make_run(spec: Spec, origins: dict[str, str], folder: Path, *, now: datetime
     return run
 
 
-def _go_on_as_asked(run: RunFolder, request: RunSpec) -> None:
-    """A run that is not finished goes on with what the new request says of how it is done."""
+def _go_on_as_asked(spec: type[Spec], run: RunFolder, request: RunSpec) -> None:
+    """A run that is not finished goes on as the new request says where that is the same work done otherwise."""
     old, result = run.request(), run.result()
-    if old.fields != request.fields and not (result and result.state == "succeeded"):
+    if _differing_fields(spec, old, request) and not (result and result.state == "succeeded"):
         changed = {"fields": request.fields, "origins": request.origins}
         old.model_copy(update=changed).write(run.path / SPEC)
 
@@ -218,10 +218,13 @@ def _data_input(ref: str) -> RunInput | None:
 
 def _differences(spec: type[Spec], old: RunSpec, new: RunSpec) -> list[str]:
     """The names of the fields (and data files) that differ between two requests."""
-    names = {*old.fields, *new.fields} - spec.not_part_of_the_run
-    changed = [name for name in sorted(names) if old.fields.get(name) != new.fields.get(name)]
-    if spec.work(old.fields) == spec.work(new.fields):
-        changed = []
+    same = spec.work(old.fields) == spec.work(new.fields)
+    changed = [] if same else _differing_fields(spec, old, new)
     hashes = {item.ref: item.sha256 for item in old.inputs}
     changed += [item.ref for item in new.inputs if item.ref in hashes and hashes[item.ref] != item.sha256]
     return [spec.verb, *changed] if old.verb != new.verb else changed
+
+
+def _differing_fields(spec: type[Spec], old: RunSpec, new: RunSpec) -> list[str]:
+    names = {*old.fields, *new.fields} - spec.not_part_of_the_run
+    return [name for name in sorted(names) if old.fields.get(name) != new.fields.get(name)]

@@ -257,8 +257,10 @@ def _border(parts: Parts, whole: Parts) -> Border | None:
         return None
     for at, part in enumerate(parts):
         other = whole[at]
-        cut = at == len(parts) - 1 and isinstance(part, str) and isinstance(other, str)
-        if not (part == other or (cut and other.startswith(part))):
+        if part == other:
+            continue
+        is_text = isinstance(part, str) and isinstance(other, str)
+        if at < len(parts) - 1 or not is_text or not str(other).startswith(str(part)):
             return None
     literal = sum(len(part) for part in parts if isinstance(part, str))
     return Border(literal, sum(not isinstance(part, str) for part in parts))

@@ -83,7 +83,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     """Jinja's own, where every operation that could use a text unseen is looked at first."""
 
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
-    concat = staticmethod(concat)  # type: ignore[assignment]
+    concat = staticmethod(concat)
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """As the sandbox does; a traced text is handed only to what follows it."""
@@ -171,7 +171,7 @@ def _call(name: str, args: list[nodes.Expr], line: int) -> nodes.Expr:
 
 @lru_cache(maxsize=32)
 def _compiled(source: str) -> Any:
-    environment = prepared(_Environment)
+    environment: Any = prepared(_Environment)  # its tables are typed by what they hold at first
     for name, function in list(environment.filters.items()):
         environment.filters[name] = _watched(function, name in _FILTERS)
     environment.filters |= {"trim": _trim, "tojson": _to_json, "random": refused("random")}
@@ -181,7 +181,8 @@ def _compiled(source: str) -> Any:
         elif name != "in":
             environment.tests[name] = _watched(function, name in _TESTS)
     environment.tests["in"] = _contains
-    environment.globals |= {"lipsum": refused("lipsum"), _JOIN: _join, _CONTAINS: _contains}
+    added: dict[str, Any] = {"lipsum": refused("lipsum"), _JOIN: _join, _CONTAINS: _contains}
+    environment.globals |= added
     try:
         tree = _Rewriter().visit(environment.parse(source))
         code = environment.compile(tree)

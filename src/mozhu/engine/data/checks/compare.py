@@ -33,7 +33,7 @@ class RowPlace:
 
 
 class Comparison:
-    """Takes in rows one by one and says at the end which of them belong together; about 100 bytes of memory a row."""
+    """Takes in rows one by one and says at the end which of them belong together; about 200 bytes of memory a row."""
 
     def __init__(self, similarity: float, *, inside: bool = True) -> None:
         self._inside = inside  # compare the data set's rows with each other, not with benchmarks alone

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mozhu.engine.data.checks.findings import Hit, around
+from mozhu.engine.data.fixers.invisible import drop_invisible
 
 _TAGS = (
     "div|span|p|br|hr|a|b|i|u|font|table|tbody|thead|tr|td|th|ul|ol|li|img|script|style|iframe|h[1-6]|em|strong"
@@ -66,7 +67,7 @@ def find_litter(content: str) -> Iterator[Hit]:
     hit = None if content.isascii() else _mojibake(content)
     if hit:
         yield hit
-    elif hidden := _INVISIBLE.search(content):
+    elif (hidden := _INVISIBLE.search(content)) and drop_invisible(content) != content:
         names = sorted({f"U+{ord(char):04X}" for char in _INVISIBLE.findall(content)})
         shown = _INVISIBLE.sub(
             lambda m: f"<U+{ord(m.group()):04X}>", content[max(0, hidden.start() - 20) :][:60]

@@ -30,7 +30,7 @@ from mozhu.engine.training.engines.samples import choose_samples
 from mozhu.engine.training.engines.sft import FlatSft, PaddedSft
 from mozhu.engine.training.engines.vision import VisionSft
 from mozhu.engine.training.processes.group import this_group
-from mozhu.engine.training.processes.sharding import shard, whole_state
+from mozhu.engine.training.processes.sharding import is_sharded, shard, whole_state
 from mozhu.engine.training.processes.trainer import facts_of_all, resume_together, trainer_of
 from mozhu.engine.training.quantisation import quantisation_finding
 from mozhu.engine.training.stop import StopFlag
@@ -98,7 +98,7 @@ class HfEngine:
         kind, artefact = (
             ("model", folder / "model") if spec.train_type == "full" else ("adapter", folder / "lora_adapter")
         )
-        state = whole_state(network, keep=group.is_local_main) if is_shared_out else None
+        state = whole_state(network, keep=group.is_local_main) if is_sharded(network) else None
         if group.is_local_main:
             save_artefact(
                 network, spec, model.base, artefact, beginning=beginning, classes=data.classes, state=state
@@ -151,7 +151,8 @@ def _objective(
         StageNeedsFlatRows: TRAIN-009, the stage cannot be padded.
     """
     plain = spec.stage in {"sft", "pt"}
-    if (spec.packing or not plain) and spec.train_type not in WITH_OWN_INPUTS:
+    in_pieces = spec.tensor_parallel > 1  # the output layer's weight lies in several processes
+    if (spec.packing or not plain) and spec.train_type not in WITH_OWN_INPUTS and not in_pieces:
         if keeps_rows_apart(network, data.train):
             found = _flat_objective(spec, network)
             make_flat(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -116,12 +117,25 @@ def put_optimizer(optimizer: Any, saved: dict[str, Any]) -> None:
 
 def clip(network: Any, most: float) -> torch.Tensor:
     """Gradients of a norm of at most ``most`` over all processes; returns the norm that they had."""
-    parameters = [item for item in network.parameters() if item.grad is not None]
-    norm: Any = nn.utils.get_total_norm([item.grad for item in parameters])
-    if isinstance(norm, DTensor):
-        norm = norm.full_tensor()
-    nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    with_gradient = [item for item in network.parameters() if item.grad is not None]
+    kinds = [part for part in apart(with_gradient) if part]
+    norms = [_norm_of(part) for part in kinds]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    for part in kinds:
+        nn.utils.clip_grads_with_norm_(part, most, norm)
     return norm
+
+
+def apart(parameters: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Those that are laid out over processes, and those that each has whole: one operator never takes both."""
+    laid_out = [item for item in parameters if isinstance(item, DTensor)]
+    return laid_out, [item for item in parameters if not isinstance(item, DTensor)]
+
+
+def _norm_of(parameters: Sequence[Any]) -> torch.Tensor:
+    norm: Any = nn.utils.get_total_norm([item.grad for item in parameters])
+    found: torch.Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return found
 
 
 def _saved_name(name: str) -> str:

@@ -26,6 +26,7 @@ from mozhu.engine.training.engines.objective import Objective
 from mozhu.engine.training.processes.batches import Idle, RankBatches, rank_loader
 from mozhu.engine.training.processes.group import Group, this_group
 from mozhu.engine.training.processes.sharding import (
+    apart,
     clip,
     is_sharded,
     let_go,
@@ -61,6 +62,9 @@ class RankTrainer(EventTrainer):
             options["samples"] = None
             reason = {"reason": f"--strategy {strategy}"}
             options["emit"]("finding", level="warning", code="TRAIN-083", params=reason)
+        if replicas < group.size:  # Trainer and accelerate then leave the pieces as they lie: they are our business
+            options["model"]._tp_size = None
+            options["model"]._is_distributed_loading_by_transformers = False
         super().__init__(**options)
         self.is_distributed_loading_by_transformers = is_sharded(self.model)  # it is not wrapped then
         self.callback_handler.callbacks.insert(0, StopTogether(stop, group))
@@ -153,6 +157,15 @@ class RankTrainer(EventTrainer):
     def _defer_fsdp_gradient_reduction(self) -> Any:
         """Gradients are added up where they stay: whole ones of several batches would need the room of all weights."""
         return nullcontext()
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        optimizer = super().create_optimizer(model)
+        if is_sharded(self.model):
+            groups = list(optimizer.param_groups)
+            optimizer.param_groups[:] = [
+                {**group, "params": part} for group in groups for part in apart(group["params"]) if part
+            ]
+        return optimizer
 
     def _clip_grad_norm(self, model: Any) -> Any:
         return clip(model, self.args.max_grad_norm) if is_sharded(model) else super()._clip_grad_norm(model)
