@@ -133,7 +133,7 @@ def adapter_is_trained(place: Place, done: Done) -> None:
 
 
 def quantisation_or_a_clear_fallback(place: Place, done: Done) -> None:
-    """Without a GPU the run trains the quantised base on the CPU, without bitsandbytes an unquantised one; it says so."""
+    """Without a GPU the CPU trains the quantised base, or an unquantised one without bitsandbytes; it says so."""
     check_training_run(place.path("models/quantised"))
     has_gpu = place.run("nvidia-smi -L").code == 0
     assert has_gpu or ("TRAIN-038" in done.err and "no GPU" in done.err) or "TRAIN-021" in done.err

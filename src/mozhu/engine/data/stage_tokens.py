@@ -78,7 +78,7 @@ def fit_stage(
 
 def _sides(row: dict[str, Any], stage: str) -> list[dict[str, Any]]:
     """The conversations that are rendered for a row."""
-    shared = {name: row[name] for name in ("row_id", "tools", "images") if name in row}
+    shared: dict[str, Any] = {name: row[name] for name in ("row_id", "tools", "images") if name in row}
     if stage in PAIRED:
         return [{**shared, "messages": row["messages"] + row[name]} for name in ("chosen", "rejected")]
     return [{**shared, "messages": row["messages"]}]

@@ -44,7 +44,9 @@ def trainable_network(
         raise UnsupportedTraining(train_type=spec.train_type, path=str(described.path))
     quantization = used_quantisation(spec, described)
     dtype = pick_dtype(place, described, spec.dtype)
-    options = {} if quantization == "none" else {"quantization_config": _quantisation(quantization, dtype)}
+    options: dict[str, Any] = {}
+    if quantization != "none":
+        options["quantization_config"] = _quantisation(quantization, dtype)
     if spec.tensor_parallel > 1:
         options["distributed_config"] = DistributedConfig(tp_size=spec.tensor_parallel, tp_plan="auto")
     head = _head(spec, classes)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
@@ -129,11 +129,11 @@ class EventTrainer(Trainer):
         samples: Samples | None = None,
         **options: Any,
     ) -> None:
-        self.objective = objective
+        self.objective: Objective = objective
         super().__init__(
             train_dataset=_Rows(train_examples),
             eval_dataset=_Rows(validation) if len(validation) else None,
-            data_collator=objective.collate,
+            data_collator=cast(Any, objective.collate),
             callbacks=list(callbacks),
             **options,
         )
@@ -189,7 +189,8 @@ class EventTrainer(Trainer):
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Two operations forward and four back for each parameter and token."""
-        return 6 * inputs.tokens * sum(item.numel() for item in self.model.parameters())
+        model: Any = self.model
+        return int(6 * inputs.tokens * sum(item.numel() for item in model.parameters()))
 
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
         """A logged step becomes an event; the summary at the end does not."""

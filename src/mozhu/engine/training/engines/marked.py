@@ -63,7 +63,7 @@ class KtoObjective:
             with self._reference(network) as model:
                 before = answer_logps(model, batch.flat)
                 other = answer_logps(model, batch.others) if batch.others is not None else None
-            if batch.others is not None:
+            if batch.others is not None and other is not None:
                 moved = (answer_logps(network, batch.others) - other).mean().clamp(min=0)
         ratio = answer_logps(network, batch.flat) - before
         spec, marks = self._spec, batch.marks.to(ratio.device)

@@ -62,7 +62,9 @@ class RankTrainer(EventTrainer):
             options["samples"] = None
             reason = {"reason": f"--strategy {strategy}"}
             options["emit"]("finding", level="warning", code="TRAIN-083", params=reason)
-        if replicas < group.size:  # Trainer and accelerate then leave the pieces as they lie: they are our business
+        if (
+            replicas < group.size
+        ):  # Trainer and accelerate then leave the pieces as they lie: they are our business
             options["model"]._tp_size = None
             options["model"]._is_distributed_loading_by_transformers = False
         super().__init__(**options)

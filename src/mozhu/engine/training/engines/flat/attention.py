@@ -17,9 +17,9 @@ from transformers import AttentionInterface
 from mozhu.engine.training.engines.flat.short_rows import MOST_SCORES, short_row_attention
 
 try:  # a kernel of CUDA builds only
-    from torch.nn.attention.varlen import varlen_attn
+    from torch.nn.attention import varlen
 except ImportError:  # pragma: no cover
-    varlen_attn = None
+    varlen = None  # type: ignore[assignment]
 
 NAME = "mozhu_rows"
 
@@ -45,15 +45,26 @@ def rows_attention(
     lengths = row_lengths or [query.shape[2]]
     if _fits_kernel(query, sliding_window, softcap, dropout):
         bounds = more["cu_seq_lens_q"]
-        shaped = [item.squeeze(0).transpose(0, 1) for item in (query, key, value)]
+        by_token = [item.squeeze(0).transpose(0, 1) for item in (query, key, value)]
         longest = max(lengths)
-        grouped = {"enable_gqa": True} if key.shape[1] != query.shape[1] else {}
-        found = varlen_attn(
-            *shaped, bounds, bounds, longest, longest, scale=scaling, window_size=(-1, 0), **grouped
+        told: Any = varlen.varlen_attn(
+            by_token[0],
+            by_token[1],
+            by_token[2],
+            bounds,
+            bounds,
+            longest,
+            longest,
+            scale=scaling,
+            window_size=(-1, 0),
+            enable_gqa=key.shape[1] != query.shape[1],
         )
-        return found.unsqueeze(0), None
-    parts = zip(*(item.split(lengths, dim=2) for item in (query, key, value)))
-    found = [_one_row(*part, dropout, scaling, sliding_window, softcap) for part in parts]
+        return told.unsqueeze(0), None
+    queries, keys, values = (item.split(lengths, dim=2) for item in (query, key, value))
+    found = [
+        _one_row(one, two, three, dropout, scaling, sliding_window, softcap)
+        for one, two, three in zip(queries, keys, values)
+    ]
     return torch.cat([row.transpose(1, 2) for row in found], dim=1), None
 
 
@@ -118,7 +129,7 @@ def _not_seen(length: int, window: int) -> torch.Tensor:
 
 def _fits_kernel(query: torch.Tensor, window: int | None, softcap: float | None, dropout: float) -> bool:
     return (
-        varlen_attn is not None
+        varlen is not None
         and query.is_cuda
         and query.dtype in (torch.bfloat16, torch.float16)
         and not window

@@ -22,7 +22,7 @@ def token_logps(
     Where the loss is not a sum over tokens (preferences), its gradient is known only after all of them: the logits
     of a chunk are then made a second time, so that those of a whole batch never exist.
     """
-    found: torch.Tensor = _TokenLogps.apply(hidden, targets, weight, bias, softcap)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _TokenLogps.apply(hidden, targets, weight, bias, softcap)
     return found
 
 
@@ -56,7 +56,7 @@ class _TokenLogps(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         hidden, targets, weight, bias = ctx.saved_tensors
         wants_hidden, _, wants_weight, wants_bias, _ = ctx.needs_input_grad
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None

@@ -48,7 +48,7 @@ class _Fused:
             return found
         name = layer.active_adapters[0]
         base = layer.get_base_layer()
-        result: torch.Tensor = _LoraLinear.apply(  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _LoraLinear.apply(
             x,
             base.weight,
             base.bias,
@@ -80,7 +80,7 @@ class _LoraLinear(torch.autograd.Function):
         return result.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         flat, inner, weight, down, up = ctx.saved_tensors
         rows = grad.reshape(-1, grad.shape[-1])
         back = rows @ up

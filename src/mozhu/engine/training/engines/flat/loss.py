@@ -30,7 +30,7 @@ def label_loss(
 
     ``weight`` (vocabulary, width) is the output layer's; it gets a gradient where it wants one.
     """
-    total: torch.Tensor = _LabelLoss.apply(hidden, targets, weight, bias, softcap, scale)  # type: ignore[no-untyped-call]
+    total: torch.Tensor = _LabelLoss.apply(hidden, targets, weight, bias, softcap, scale)
     return total
 
 
@@ -109,7 +109,7 @@ class _LabelLoss(torch.autograd.Function):
         return total * scale
 
     @staticmethod
-    def backward(ctx: Any, grad_total: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_total: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         once = grad_total.item() == 1.0
         found = [
             grad if grad is None or once else grad * grad_total.to(grad.dtype) for grad in ctx.saved_tensors

@@ -22,7 +22,7 @@ def short_row_attention(
 
     ``hidden`` (length, length) is true where a token (row) must not see another (column).
     """
-    found: torch.Tensor = _ShortRow.apply(query, key, value, scale, hidden)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _ShortRow.apply(query, key, value, scale, hidden)
     return found
 
 
@@ -47,7 +47,7 @@ class _ShortRow(torch.autograd.Function):
         return torch.bmm(weights, value[0]).view(1, heads, length, value.shape[-1])
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grouped, key, value, weights = ctx.saved_tensors
         shared, _, length = weights.shape
         rows = grad.reshape(shared, -1, grad.shape[-1])
