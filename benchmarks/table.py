@@ -43,6 +43,18 @@ BENCHMARKS = {
             FULL: {"shapes": ("tiny", "small", "medium"), "steps": 40},
         },
     ),
+    "train_speed": Benchmark(
+        "train_speed",
+        {
+            SHORT: {
+                "shape": {"num_hidden_layers": 2, "vocab_size": 32_768},
+                "steps": 2,
+                "rounds": 1,
+                "bars": False,
+            },
+            FULL: {"shape": {}, "steps": 5, "rounds": 5, "bars": True},
+        },
+    ),
     "metrics": Benchmark("metrics", {SHORT: {"pairs": 100}, FULL: {"pairs": 1_000}}),
     "registry": Benchmark(
         "registry", {SHORT: {"versions": 200, "registered": 10}, FULL: {"versions": 1_000, "registered": 100}}

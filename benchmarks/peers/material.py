@@ -1,4 +1,4 @@
-"""The rows and the model folder that every side of ``first_batch`` reads: generated, the same bytes each time.
+"""The rows and the model folder that every side of a comparison reads: generated, the same bytes each time.
 
 A row is an Alpaca row in Chinese: a question, sometimes an input, an answer, some 150 tokens together. Words come
 from a lexicon of 8,000 by Zipf's law, so a byte-level BPE of 32,000 tokens that is learnt from them has the work
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -38,6 +39,18 @@ _TEMPLATE = (
 )
 _CLAUSE_ENDS = "，，，、；：。"
 _DATASET = "rows"
+_TINY: dict[str, Any] = {
+    "vocab_size": VOCABULARY + 64,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+# Characters of the questions and answers of alpaca_zh_demo (1,000 rows): every twentieth of its rows is between two
+# of these. The last figure stands for the few longest ones.
+_ASKED = (6, 8, 10, 11, 12, 13, 14, 15, 15, 16, 17, 18, 19, 21, 22, 25, 27, 33, 38, 52, 120)
+_ANSWERED = (6, 17, 26, 35, 46, 60, 79, 99, 115, 140, 161, 188, 216, 251, 278, 315, 346, 371, 405, 432, 600)
 
 
 @dataclass(frozen=True)
@@ -53,14 +66,38 @@ class Material:
 
 def write_material(folder: Path, rows: int) -> Material:
     """``rows`` rows in the forms that the sides read, and a tiny Qwen2 with random weights."""
-    made = Material(folder / "model", folder / "rows.json", folder / "rows.jsonl", folder, rows)
-    lines = [json.dumps(row, ensure_ascii=False) for row in generated_rows(rows)]
+    return write_rows(folder, generated_rows(rows), _TINY)
+
+
+def write_rows(folder: Path, rows: Iterable[dict[str, str]], shape: dict[str, Any]) -> Material:
+    """``rows`` in the forms that the sides read, and a Qwen2 of ``shape`` with random weights in bfloat16."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    made = Material(folder / "model", folder / "rows.json", folder / "rows.jsonl", folder, len(lines))
     folder.mkdir(parents=True, exist_ok=True)
     made.alpaca.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
     made.jsonl.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(folder / "dataset_info.json", {_DATASET: {"file_name": made.alpaca.name}})
-    forked(lambda: _write_model(made.model))  # what learning a vocabulary takes goes with the fork
+    forked(lambda: _write_model(made.model, shape))  # what learning a vocabulary takes goes with the fork
     return made
+
+
+def rows_of_demo_lengths(count: int) -> Iterator[dict[str, str]]:
+    """``count`` rows whose lengths are spread as those of ``alpaca_zh_demo``, in no order."""
+    chance = random.Random(21)
+    writer = _Writer(chance)
+    shares = [(number + 0.5) / count for number in range(count)]
+    asked, answered = ([_at(lengths, share) for share in shares] for lengths in (_ASKED, _ANSWERED))
+    chance.shuffle(asked)
+    chance.shuffle(answered)
+    for ask, answer in zip(asked, answered, strict=True):
+        yield {"instruction": writer.text(ask), "input": "", "output": writer.text(answer)}
+
+
+def _at(lengths: tuple[int, ...], share: float) -> int:
+    """The length that ``share`` of the rows stay below, between the two neighbours that are known."""
+    place, rest = divmod(share * (len(lengths) - 1), 1)
+    low, high = lengths[int(place)], lengths[int(place) + 1]
+    return round(low + rest * (high - low))
 
 
 def generated_rows(count: int) -> Iterator[dict[str, str]]:
@@ -95,22 +132,19 @@ class _Writer:
         return said.rstrip(_CLAUSE_ENDS) + "。"
 
 
-def _write_model(folder: Path) -> None:
+def _write_model(folder: Path, shape: dict[str, Any]) -> None:
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
     config = Qwen2Config(
-        vocab_size=VOCABULARY + 64,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **shape,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
     )
     torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(
+        folder, max_shard_size="100GB"
+    )
 
 
 def _learnt_texts() -> Iterator[str]:

@@ -126,6 +126,13 @@ def test_what_shared_weights_cannot_do_is_said_before(spec: Any, changes: dict[s
     assert _codes(spec(processes=2, **changes), _machine()) == []
 
 
+def test_tensor_parallelism_says_what_it_cannot_do(spec: Any) -> None:
+    asked = {"processes": 2, "tensor_parallel": 2}
+    assert _codes(spec(**asked, train_type="full"), _machine()) == []
+    assert _codes(spec(**asked), _machine()) == ["TRAIN-076"]
+    assert _codes(spec(**asked, stage="orpo"), _machine()) == ["TRAIN-076", "TRAIN-076"]
+
+
 def test_a_deepspeed_file_is_checked(spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "zero.json"
     asked = spec(strategy="deepspeed", deepspeed_config=str(path), processes=2, batch_size=4)
@@ -229,6 +236,20 @@ def test_two_processes_train_every_weight(spec: Any, tmp_path: Path, events: Any
         run_training(asked, tmp_path / strategy, type(events)())
         found = load_file(tmp_path / strategy / "model" / "model.safetensors")
         _assert_near(wanted, found)
+
+
+@pytest.mark.slow
+def test_two_processes_hold_the_pieces_of_one_model(spec: Any, tmp_path: Path, events: Any) -> None:
+    """Tensor parallelism by Transformers' plan: both read the same rows, and count them once."""
+    fields = {**STEPS, "train_type": "full", "packing": False, "batch_size": 4, "save_steps": 2}
+    run_training(spec(**fields), tmp_path / "one", events)
+    told = type(events)()
+    run_training(spec(**fields, processes=2, tensor_parallel=2), tmp_path / "two", told)
+    for here, there in zip(told.of("step"), events.of("step"), strict=True):
+        assert here["loss"] == pytest.approx(there["loss"], abs=1e-5)
+        assert sorted(here["rows"]) == sorted(there["rows"]) and here["tokens"] == there["tokens"]
+    found = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
+    _assert_near(*found)
 
 
 # ---------------------------------------------------------------- stop, kill, resume

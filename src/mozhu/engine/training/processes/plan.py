@@ -29,7 +29,7 @@ def process_findings(spec: TrainSpec, model: ModelFolder | None, machine: Machin
         findings += [
             *_devices(spec, machine, gpus),
             *_method(spec, model),
-            *_tensor_parallel(spec, model, gpus),
+            *_tensor_parallel(spec),
         ]
     elif gpus > 1:
         findings.append(Finding("info", "TRAIN-077", {"gpus": gpus}))
@@ -76,13 +76,14 @@ def _method(spec: TrainSpec, model: ModelFolder | None) -> Iterator[Finding]:
         yield refused("train_type", "inputs")
 
 
-def _tensor_parallel(spec: TrainSpec, model: ModelFolder | None, gpus: int) -> Iterator[Finding]:
+def _tensor_parallel(spec: TrainSpec) -> Iterator[Finding]:
+    """PEFT's layers and flat rows read weights of which each process has a piece only."""
     if spec.tensor_parallel == 1:
         return
-    if not gpus:
-        yield Finding("error", "TRAIN-078", {"field": "device", "value": "cpu"})
-    if spec.train_type not in {"lora", "full"}:
-        yield Finding("error", "TRAIN-078", {"field": "train_type", "value": spec.train_type})
+    if spec.train_type != "full":
+        yield Finding("error", "TRAIN-076", {"field": "train_type", "value": spec.train_type})
+    if spec.stage not in {"sft", "pt"}:
+        yield Finding("error", "TRAIN-076", {"field": "stage", "value": spec.stage})
 
 
 def _deepspeed(spec: TrainSpec) -> Iterator[Finding]:

@@ -26,7 +26,6 @@ from mozhu.engine.training.engines.objective import Objective
 from mozhu.engine.training.processes.batches import Idle, RankBatches, rank_loader
 from mozhu.engine.training.processes.group import Group, this_group
 from mozhu.engine.training.processes.sharding import (
-    apart,
     clip,
     is_sharded,
     let_go,
@@ -67,6 +66,7 @@ class RankTrainer(EventTrainer):
         ):  # Trainer and accelerate then leave the pieces as they lie: they are our business
             options["model"]._tp_size = None
             options["model"]._is_distributed_loading_by_transformers = False
+            options["model"].config.distributed_config = None  # nor is it what the result says of itself
         super().__init__(**options)
         self.is_distributed_loading_by_transformers = is_sharded(self.model)  # it is not wrapped then
         self.callback_handler.callbacks.insert(0, StopTogether(stop, group))
@@ -159,15 +159,6 @@ class RankTrainer(EventTrainer):
     def _defer_fsdp_gradient_reduction(self) -> Any:
         """Gradients are added up where they stay: whole ones of several batches would need the room of all weights."""
         return nullcontext()
-
-    def create_optimizer(self, model: Any = None) -> Any:
-        optimizer = super().create_optimizer(model)
-        if is_sharded(self.model):
-            groups = list(optimizer.param_groups)
-            optimizer.param_groups[:] = [
-                {**group, "params": part} for group in groups for part in apart(group["params"]) if part
-            ]
-        return optimizer
 
     def _clip_grad_norm(self, model: Any) -> Any:
         return clip(model, self.args.max_grad_norm) if is_sharded(model) else super()._clip_grad_norm(model)
