@@ -130,6 +130,10 @@ class EventTrainer(Trainer):
         **options: Any,
     ) -> None:
         self.objective: Objective = objective
+        arguments: Any = options["args"]
+        arguments._n_gpu = min(
+            1, arguments.n_gpu
+        )  # a process trains on one device; Trainer would take them all
         super().__init__(
             train_dataset=_Rows(train_examples),
             eval_dataset=_Rows(validation) if len(validation) else None,
