@@ -68,10 +68,18 @@ def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
     }
     artefact = finish_artefact(spec, found, base_print, trained, folder, resolved, log)
     metrics = {
-        name: Metric(value=value, signature="nats a label token") for name, value in trained.metrics.items()
+        name: Metric(value=value, signature=_unit(name, spec.stage))
+        for name, value in trained.metrics.items()
     }
     details: dict[str, Any] = {"steps": trained.steps, **trained.facts, "resolved": resolved}
     return Outcome(artefacts=[artefact], metrics=metrics, details=details)
+
+
+def _unit(name: str, stage: str) -> str:
+    """What a metric is a mean of."""
+    if not name.endswith("loss"):
+        return "a validation row" if stage not in {"sft", "pt"} else "of the validation loss"
+    return "nats a label token" if stage in {"sft", "pt"} else f"{stage} loss a row"
 
 
 def _remember_base(spec: TrainSpec, found: FoundModel, folder: Path) -> dict[str, str]:
