@@ -35,7 +35,8 @@ def watch_steps(asked: dict[str, Any]) -> None:
     from transformers import TrainerCallback, trainer
 
     counts = _Counts()
-    plain = transformers.Trainer.training_step
+    every_trainer: Any = transformers.Trainer
+    plain = every_trainer.training_step
 
     def counted(self: Any, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
         counts.take(inputs)
@@ -47,8 +48,8 @@ def watch_steps(asked: dict[str, Any]) -> None:
             if state.global_step == asked["steps"]:
                 answer(counts.told())
 
-    transformers.Trainer.training_step = counted
-    trainer.DEFAULT_CALLBACKS = [*trainer.DEFAULT_CALLBACKS, Watch]
+    every_trainer.training_step = counted
+    vars(trainer)["DEFAULT_CALLBACKS"] = [*trainer.DEFAULT_CALLBACKS, Watch]
 
 
 class _Counts:
