@@ -89,6 +89,11 @@ def _text_csv(place: Place) -> None:
     shutil.rmtree(place.root / "LLM/lora/lora_output", ignore_errors=True)
 
 
+def _new_output(place: Place) -> None:
+    """The seed prints one output folder for all its requests: a new one needs an emptied folder."""
+    shutil.rmtree(place.root / "LLM/lora/lora_output", ignore_errors=True)
+
+
 def _adapter_in_lora(place: Place) -> None:
     copy = place.root / "LLM/lora/your_lora_adapter"
     shutil.copytree(place.root / "models/finetuned/lora_adapter", copy, dirs_exist_ok=True)
@@ -329,7 +334,15 @@ python 4_scripts/main.py train \
         prepare=_text_csv,
         slow=True,
     ),
-    Item("A17", "004", _A17, accept.hub_id_is_refused_offline, folder="LLM/lora", code=4),
+    Item(
+        "A17",
+        "004",
+        _A17,
+        accept.hub_id_is_refused_offline,
+        folder="LLM/lora",
+        prepare=_new_output,
+        code=4,
+    ),
     Item(
         "A17/cached",
         "004",

@@ -89,4 +89,9 @@ def _told(error: Exception, rank: int, link: HandOver) -> MozhuError:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    sys.exit(main(Path(sys.argv[1])))
+    status = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(
+        status
+    )  # all is written; threads of the process group would end a process that takes its time with 134
