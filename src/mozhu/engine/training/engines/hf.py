@@ -250,7 +250,8 @@ def _trainer(
 
 
 def _named(final: dict[str, float] | None) -> dict[str, float]:
-    return {f"eval_{name}": value for name, value in (final or {}).items()}
+    """What a validation found; perplexity only says the loss in other words."""
+    return {f"eval_{name}": value for name, value in (final or {}).items() if name != "perplexity"}
 
 
 def _steps_an_epoch(spec: TrainSpec, rows: int) -> int:
