@@ -13,11 +13,11 @@ export MOZHU_TORCH_INDEX
 help:  ## 显示这份说明 · show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-install:  ## 建立环境并安装 · make the environment and install (train, export, data)
-	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras train,export,data
+install:  ## 建立环境并安装 · make the environment and install (train, export, data, server)
+	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras train,export,data,server
 
 install-dev:  ## 再加上测试所需 · and what tests need
-	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras train,export,data,dev
+	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras train,export,data,server,postgres,cloud,dev
 
 demo: install  ## 从数据到模型的主流程（MODEL=… DATA=… 用自己的） · the main job end to end (MODEL=… DATA=… for your own)
 	@$(BIN)/mozhu demo $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--dataset "$(DATA)")

@@ -15,9 +15,9 @@ import pytest
 from registry_artefacts import write_adapter, write_run, write_safetensors
 
 from mozhu.kernel.errors import NewerRegistry, RegistryBusy
-from mozhu.platform.catalog.service import CATALOG, Registry
+from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database import engine
-from mozhu.platform.database.engine import open_database
+from mozhu.platform.database.engine import CATALOG, open_database
 from mozhu.platform.database.tables import SCHEMA_VERSION
 
 REGISTER = """

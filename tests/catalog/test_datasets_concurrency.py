@@ -16,8 +16,8 @@ from registry_artefacts import write_run
 from registry_snapshots import write_snapshot
 
 from mozhu.platform.catalog.datasets.service import Datasets
-from mozhu.platform.catalog.service import CATALOG, Registry
-from mozhu.platform.database.engine import open_database
+from mozhu.platform.catalog.service import Registry
+from mozhu.platform.database.engine import CATALOG, open_database
 
 REGISTER = """
     import sys, time

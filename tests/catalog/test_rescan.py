@@ -9,7 +9,8 @@ import pytest
 from registry_artefacts import write_adapter, write_gguf, write_model, write_run
 
 from mozhu.kernel.errors import DamagedRegistry, UnknownReference
-from mozhu.platform.catalog.service import CATALOG, Registry
+from mozhu.platform.catalog.service import Registry
+from mozhu.platform.database.engine import CATALOG
 
 
 def fill(registry, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -6,16 +6,12 @@ makes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
 
 from mozhu.kernel.errors import MissingFile, UnknownReference, VersionFailed
 from mozhu.kernel.files import sha256_json
-from mozhu.kernel.paths import Workspace
-from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog import rows
 from mozhu.platform.catalog.artefacts import Artefact, find_artefact
 from mozhu.platform.catalog.events import OF_STATE, Happening
@@ -24,6 +20,7 @@ from mozhu.platform.catalog.places import path_within
 from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
 from mozhu.platform.catalog.registering import check_candidate, register_candidate
 from mozhu.platform.catalog.rescanning import rebuild
+from mozhu.platform.catalog.room import CatalogueRoom
 from mozhu.platform.catalog.sidecars import Wishes
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact
 from mozhu.platform.catalog.views import (
@@ -34,35 +31,11 @@ from mozhu.platform.catalog.views import (
     ValidationReport,
     VersionView,
 )
-from mozhu.platform.database.engine import CATALOG, Database, open_database
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 
 
-class Registry:
-    """The models of one workspace.
-
-    Args:
-        root: The workspace; its models lie under ``5_models``.
-        clock: The time, injected in tests.
-    """
-
-    def __init__(self, root: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.models = Workspace(Path(root).absolute()).models
-        self._clock = clock
-        self._database: Database | None = None
-
-    def __enter__(self) -> Registry:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+class Registry(CatalogueRoom):
+    """The models of one workspace."""
 
     def list_models(self, search: str | None = None) -> list[ModelView]:
         """Every model with its newest version, last changed first; ``search`` is a part of its words."""
@@ -189,14 +162,6 @@ class Registry:
             return sha256_json([])
         with database.reading() as session:
             return sha256_json([view.to_json() for view in rows.facts(session)])
-
-    def _opened(self) -> Database:
-        if self._database is None:
-            self._database = open_database(self.models / CATALOG)
-        return self._database
-
-    def _existing(self) -> Database | None:
-        return self._opened() if self._database or (self.models / CATALOG).is_file() else None
 
     def _parsed(self, reference: str) -> Reference:
         parsed = parse_reference(reference)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from mozhu.kernel.errors import (
@@ -18,8 +15,7 @@ from mozhu.kernel.errors import (
     UnknownRow,
 )
 from mozhu.kernel.files import sha256_json
-from mozhu.kernel.paths import Workspace
-from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog import rows as model_rows
 from mozhu.platform.catalog.datasets import rows
 from mozhu.platform.catalog.datasets.folders import read_version
@@ -43,8 +39,8 @@ from mozhu.platform.catalog.events import OF_DATASET, OF_STATE, Happening
 from mozhu.platform.catalog.places import path_within
 from mozhu.platform.catalog.problems import Problem, fault
 from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
+from mozhu.platform.catalog.room import CatalogueRoom
 from mozhu.platform.catalog.views import State
-from mozhu.platform.database.engine import CATALOG, Database, open_database
 from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
 from mozhu.specs.records.dataset import SNAPSHOT, DatasetRegistration
 from mozhu.specs.records.sidecars import REGISTRATION
@@ -54,31 +50,8 @@ _ROWS = re.compile(r"#\d+$")
 _SHOWN = 5
 
 
-class Datasets:
-    """The data sets of one workspace, in the catalogue that its models are in.
-
-    Args:
-        root: The workspace; its data sets lie under ``5_models/datasets``.
-        clock: The time, injected in tests.
-    """
-
-    def __init__(self, root: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.models = Workspace(Path(root).absolute()).models
-        self._clock = clock
-        self._database: Database | None = None
-
-    def __enter__(self) -> Datasets:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+class Datasets(CatalogueRoom):
+    """The data sets of one workspace, in the catalogue that its models are in."""
 
     def list_datasets(self, search: str | None = None, state: State | None = None) -> list[DatasetView]:
         """Every data set with its newest version (in ``state``), last changed first."""
@@ -210,14 +183,6 @@ class Datasets:
             return sha256_json([])
         with database.reading() as session:
             return sha256_json([view.to_json() for view in rows.facts(session)])
-
-    def _opened(self) -> Database:
-        if self._database is None:
-            self._database = open_database(self.models / CATALOG)
-        return self._database
-
-    def _existing(self) -> Database | None:
-        return self._opened() if self._database or (self.models / CATALOG).is_file() else None
 
     def _version(self, reference: str) -> DatasetVersionView:
         wanted = _parsed(reference)
