@@ -23,9 +23,11 @@ demo: install  ## 从数据到模型的主流程（MODEL=… DATA=… 用自己�
 	@$(BIN)/mozhu demo $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--dataset "$(DATA)")
 
 test: install-dev  ## 测试（2 核约数分钟） · the tests
+	@$(RUN) tools/services.py
 	@$(RUN) -m pytest -m "not slow" -n 2 --dist worksteal -q
 
 test-slow: install-dev  ## 慢测试：安装、wheel、完整流程 · slow tests: installation, wheel, the whole job
+	@$(RUN) tools/services.py
 	@$(RUN) -m pytest -m slow -q
 
 check: install-dev  ## 格式、类型、导入方向、生成文件 · format, types, import directions, generated files

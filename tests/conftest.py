@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from services.required import require
+from services.s3 import S3Server, missing_programs, running_s3
 
 for _name in [name for name in os.environ if name.startswith("MOZHU_") and name != "MOZHU_TORCH_INDEX"]:
     del os.environ[_name]
@@ -27,3 +36,22 @@ def no_network() -> Any:
     socket.socket.connect = checked  # type: ignore[method-assign,assignment]
     yield
     socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server (OpenStack Swift), empty, for the whole session."""
+    require("S3 (OpenStack Swift)", missing_programs())
+    with running_s3(tmp_path_factory.mktemp("s3") / "swift") as server:
+        yield server
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new bucket on it; the environment says how to reach it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{secrets.token_hex(6)}"
+    server = s3_server.client()
+    server.create_bucket(Bucket=name)
+    return name

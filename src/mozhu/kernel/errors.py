@@ -692,6 +692,120 @@ class DamagedSnapshot(DataError):
     code = "REG-015"
 
 
+# ---------------------------------------------------------------- blobs
+class BlobMissing(DataError):
+    """The store has no content of this hash."""
+
+    code = "STORE-001"
+    status = 404
+
+
+class BlobDamaged(DataError):
+    """What the store gave, or was given, has another hash than its name."""
+
+    code = "STORE-002"
+
+
+class StoreUnreachable(MachineError):
+    """The store did not answer as it should, also when asked again."""
+
+    code = "STORE-003"
+
+
+class StoreRefused(MachineError):
+    """The store does not let us in: key, secret, bucket or rights are wrong."""
+
+    code = "STORE-004"
+
+
+class UnknownStore(UsageError):
+    """An address that names no store; ``known`` holds the schemes."""
+
+    code = "STORE-005"
+
+
+class BadRange(UsageError):
+    """A range of bytes that begins behind the end."""
+
+    code = "STORE-006"
+    status = 416
+
+
+class StoreNotSound(DataError):
+    """``registry fsck`` found damage; ``problems`` lists all of it, one a line."""
+
+    code = "STORE-007"
+
+
+# ---------------------------------------------------------------- uploads
+class UnknownUpload(DataError):
+    code = "UPLOAD-001"
+    status = 404
+
+
+class UploadTooLarge(UsageError):
+    """One upload above the setting's limit."""
+
+    code = "UPLOAD-002"
+    status = 413
+
+
+class UploadQuota(StateError):
+    """The open uploads of this user are as many, or as large, as they may be."""
+
+    code = "UPLOAD-003"
+    status = 429
+
+
+class NoRoomForUpload(MachineError):
+    """The disk could not hold it; nothing was sent."""
+
+    code = "UPLOAD-004"
+    status = 507
+
+
+class PartDamaged(DataError):
+    """A part whose bytes have another hash or length than its sender said."""
+
+    code = "UPLOAD-005"
+
+
+class UnknownPart(DataError):
+    code = "UPLOAD-006"
+    status = 404
+
+
+class UploadClosed(StateError):
+    """The upload has ended: complete, given up or expired."""
+
+    code = "UPLOAD-007"
+
+
+class PartsMissing(StateError):
+    """It cannot be completed yet; ``missing`` names the parts."""
+
+    code = "UPLOAD-008"
+
+
+class ContentDiffers(DataError):
+    """The whole file has another hash than was said when the upload began."""
+
+    code = "UPLOAD-009"
+
+
+class BadUploadFiles(UsageError):
+    """The list of files is not one that can be uploaded; ``problems`` lists all of it, one a line."""
+
+    code = "UPLOAD-010"
+    status = 422
+
+
+class BadArchive(DataError):
+    """A zip that is damaged, dangerous or has more in it than it says; ``problems`` lists all, one a line."""
+
+    code = "UPLOAD-011"
+
+
 # ---------------------------------------------------------------- export
 class NoAdapter(DataError):
     code = "EXPORT-001"

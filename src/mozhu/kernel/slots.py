@@ -108,6 +108,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "model_folder": "mozhu.engine.weights.folder:ModelFolder",
         "fingerprint": "mozhu.engine.weights.fingerprint:fingerprint",
     },
+    # Scheme of an address -> a callable (address) -> BlobStore.
+    "mozhu.stores": {
+        "s3": "mozhu.platform.storage.clouds:open_s3",
+        "gs": "mozhu.platform.storage.clouds:open_gcs",
+        "az": "mozhu.platform.storage.clouds:open_azure",
+    },
     "mozhu.models": {
         "starter": "mozhu.testing:starter_path",
     },
@@ -141,6 +147,9 @@ EXTRA_OF_MODULE = {
     "gguf": "export",
     "xllamacpp": "export",
     "sacrebleu": "train",
+    "obstore": "cloud",
+    "boto3": "cloud",
+    "botocore": "cloud",
 }
 
 

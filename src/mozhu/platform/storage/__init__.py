@@ -1,0 +1,1 @@
+"""Mozhu: content-addressed files."""
