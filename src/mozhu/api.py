@@ -29,6 +29,7 @@ from mozhu.specs.data import (
     StatsSpec,
 )
 from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
+from mozhu.specs.download import DownloadSpec
 from mozhu.specs.engines import InstallSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
@@ -82,6 +83,8 @@ def train(*, preset: str | None = None, config: str | None = None, quiet: bool =
     spec = with_absolute_paths(with_references(resolved.spec, workspace))
     folder = training_folder(spec, workspace)
     if not (folder / SPEC).exists():
+        if (missing := slots.load("mozhu.rooms", "wanted_from_hub")(spec.model)) is not None:
+            _run(missing, {}, fresh_run_folder(missing, workspace), quiet)
         check_plan(plan_training(spec, folder, resolved.origins)[0])
     return _run(spec, resolved.origins, folder, quiet)
 
@@ -159,6 +162,11 @@ def evaluate(
 ) -> Run:
     """Score a model beside its base; fields are those of :class:`~mozhu.specs.evaluate.EvaluateSpec`."""
     return _engine_verb(EvaluateSpec, preset, config, fields, quiet)
+
+
+def download(model: str, *, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
+    """A model from a hub, in ``output_dir`` or in the hub's cache; fields are those of DownloadSpec."""
+    return _engine_verb(DownloadSpec, None, config, {"model": model, **fields}, quiet)
 
 
 def merge(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:

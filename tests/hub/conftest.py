@@ -40,6 +40,11 @@ class Desk:
     allowed: str = "huggingface"
 
     def prepare(self, ref: str, **more: str) -> subprocess.CompletedProcess[str]:
+        words = ["--input", ref, "--output_dir", "out", "--output_name", "x", "--quiet"]
+        return self.type("data", "prepare", *words, **more)
+
+    def type(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """``mozhu WORDS`` with the variables ``more``."""
         settings = self.root / "0_configs" / "1_model_config.json"
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(json.dumps({"hub": self.allowed}), encoding="utf-8")
@@ -49,8 +54,7 @@ class Desk:
             if not name.startswith(("HF_", "MOZHU_", "HUGGING"))
         }
         kept |= {"HF_HOME": str(self.root / "hf"), "HF_ENDPOINT": self.hub.address, "MOZHU_LANG": "en"}
-        command = [sys.executable, "-m", "mozhu", "data", "prepare", "--input", ref, "--output_dir", "out"]
-        command += ["--output_name", "x", "--quiet"]
+        command = [sys.executable, "-m", "mozhu", *words]
         return subprocess.run(
             command, cwd=self.root, env=kept | more, capture_output=True, text=True, check=False
         )

@@ -1,8 +1,9 @@
-"""A strict stand-in for the Hugging Face Hub on 127.0.0.1: what its clients ask of a data set, and nothing else.
+"""A strict stand-in for the Hugging Face Hub on 127.0.0.1: what its clients ask of data sets and models, no more.
 
 Requests that it does not know are answered 501 and kept in ``unknown``; a test looks at them. Served are the API's
-``/api/datasets/<id>[/revision|/tree|/paths-info|…]`` and ``/datasets/<id>/resolve/<revision>/<path>``; files under
-``lfs`` answer with a redirect to ``/cdn/``, as large ones do there.
+``/api/datasets/<id>[/revision|/tree|/paths-info|…]`` and ``/datasets/<id>/resolve/<revision>/<path>``, for models
+``/api/models/…`` and ``/<id>/resolve/…``; files under ``lfs`` answer with a redirect to ``/cdn/``, as large ones do
+there.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _ID = r"(?P<id>[\w.-]+/[\w.-]+)"
+_API = rf"/api/(datasets|models)/{_ID}"
 _ROUTES = {
-    "info": re.compile(rf"/api/datasets/{_ID}(/revision/(?P<revision>[^/]+))?"),
-    "tree": re.compile(rf"/api/datasets/{_ID}/tree/(?P<revision>[^/]+)(/(?P<path>.+))?"),
-    "paths": re.compile(rf"/api/datasets/{_ID}/paths-info/(?P<revision>[^/]+)"),
-    "refs": re.compile(rf"/api/datasets/{_ID}/refs"),
-    "resolve": re.compile(rf"/datasets/{_ID}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
+    "info": re.compile(rf"{_API}(/revision/(?P<revision>[^/]+))?"),
+    "tree": re.compile(rf"{_API}/tree/(?P<revision>[^/]+)(/(?P<path>.+))?"),
+    "paths": re.compile(rf"{_API}/paths-info/(?P<revision>[^/]+)"),
+    "refs": re.compile(rf"{_API}/refs"),
+    "resolve": re.compile(rf"(/datasets)?/{_ID}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
     "harnesses": re.compile(r"/api/agent-harnesses"),  # asked for by the client itself, whatever is fetched
     "cdn": re.compile(r"/cdn/(?P<digest>[0-9a-f]{64})"),
 }
@@ -46,12 +48,15 @@ class Repository:
 
 @dataclass
 class StandIn:
-    """``asked`` is every request as ``METHOD path``; ``cut`` names files whose bodies end half-way."""
+    """``asked`` is every request as ``METHOD path``; ``cut`` names files whose bodies end half-way, ``forged`` those
+    whose bytes are not what the listing says.
+    """
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
+    forged: set[str] = field(default_factory=set)
     address: str = ""
     storage: str = ""
 
@@ -123,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             # the real hub answers 401 for what is not there and for what is private: it does not say which
             return self._error(401, "RepoNotFound", "Invalid username or password.")
         if repository.gated and not authorised and name == "resolve":
-            return self._error(401, "GatedRepo", "Access to this dataset is restricted.")
+            return self._error(401, "GatedRepo", "Access to this repository is restricted.")
         if parts.get("revision") not in {None, "main", repository.commit}:
             return self._error(404, "RevisionNotFound", f"Invalid rev id: {parts['revision']}")
         return {
@@ -225,6 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             headers["Content-Range"] = f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}"
             content, status = content[start : end + 1], 206
+        if name in self.standin.forged:
+            content = bytes(len(content))
         return self._send(status, content, headers, cut=name in self.standin.cut)
 
     def _send_json(self, value: object) -> None:

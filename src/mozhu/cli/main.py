@@ -32,6 +32,7 @@ VERBS = {
     "train": "mozhu.cli.train",
     "config import": "mozhu.cli.config_import",
     "evaluate": "mozhu.cli.evaluate",
+    "download": "mozhu.cli.download",
     "merge": "mozhu.cli.merge",
     "convert": "mozhu.cli.convert",
     "infer": "mozhu.cli.infer",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.engine_run import shown, start, summary
+from mozhu.cli.engine_run import follow, shown, start, summary
 from mozhu.cli.forecast_view import forecast_lines
 from mozhu.display.progress import finding_text
 from mozhu.kernel import slots
@@ -14,8 +14,8 @@ from mozhu.kernel.texts import text
 from mozhu.planning import check_plan, plan_training
 from mozhu.references import with_references
 from mozhu.specs.train import TrainSpec
-from mozhu.workspace.places import training_folder, with_absolute_paths
-from mozhu.workspace.runs import SPEC
+from mozhu.workspace.places import fresh_run_folder, training_folder, with_absolute_paths
+from mozhu.workspace.runs import SPEC, make_run
 
 
 def act(call: Call) -> int:
@@ -25,6 +25,7 @@ def act(call: Call) -> int:
     if call.dry_run:
         return show_plan(call, spec, folder)
     if not (folder / SPEC).exists():  # a run that was begun has passed its checks
+        _fetch(call, spec)
         _check(call, spec, folder)
     run, result = start(call, spec, folder)
     if result is None:
@@ -83,6 +84,13 @@ def _node_lines(nodes: list[dict[str, Any]]) -> list[str]:
     for node in nodes:
         lines += [f"  {node['command']}", text("train.processes.same_as", line=node["torchrun"])]
     return lines
+
+
+def _fetch(call: Call, spec: TrainSpec) -> None:
+    """A model that is not here comes from the hub that the settings allow, in a run of its own."""
+    missing = slots.load("mozhu.rooms", "wanted_from_hub")(spec.model)
+    if missing is not None:
+        follow(call, make_run(missing, {}, fresh_run_folder(missing, call.home)))
 
 
 def _check(call: Call, spec: TrainSpec, folder: Path) -> None:

@@ -280,9 +280,16 @@ class EngineNeedsRoom(MachineError):
 
 
 class HubFailed(MachineError):
-    """A hub was asked, as the settings allow, and did not give the data set."""
+    """A hub was asked, as the settings allow, and did not give the data set or the model."""
 
     code = "ENV-005"
+
+
+class NoRoomForDownload(MachineError):
+    """The files of a model are larger than what is free where they are to lie."""
+
+    code = "ENV-006"
+    status = 507
 
 
 # ---------------------------------------------------------------- models

@@ -17,6 +17,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "train": "mozhu.specs.train:TrainSpec",
         "infer": "mozhu.specs.serve:InferSpec",
         "evaluate": "mozhu.specs.evaluate:EvaluateSpec",
+        "download": "mozhu.specs.download:DownloadSpec",
         "merge": "mozhu.specs.export:MergeSpec",
         "convert": "mozhu.specs.export:ConvertSpec",
         "data.sample": "mozhu.specs.data:SampleSpec",
@@ -25,6 +26,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "mozhu.verbs": {
         "train": "mozhu.engine.training.run:run_training",
+        "download": "mozhu.engine.weights.hub_download:run_download",
         "merge": "mozhu.engine.export.merge:run_merge",
         "convert": "mozhu.engine.export.convert:run_convert",
         "evaluate": "mozhu.engine.evaluation.run:run_evaluate",
@@ -101,6 +103,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "hub_files": "mozhu.engine.data.hub_download:hub_files",
         "card_configs": "mozhu.engine.data.hub_cards:card_configs",
         "chat": "mozhu.engine.inference.chat:open_chat",
+        "wanted_from_hub": "mozhu.engine.weights.hub_download:wanted_from_hub",
         "find_model": "mozhu.engine.weights.references:find_model",
         "find_reference": "mozhu.platform.catalog.service:find_reference",
         "register_dataset": "mozhu.platform.catalog.datasets.service:datasets_register",
@@ -113,6 +116,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "s3": "mozhu.platform.storage.clouds:open_s3",
         "gs": "mozhu.platform.storage.clouds:open_gcs",
         "az": "mozhu.platform.storage.clouds:open_azure",
+    },
+    # Where models are downloaded from, by the word of the setting `hub`: classes as in hub_huggingface.py.
+    "mozhu.model_hubs": {
+        "huggingface": "mozhu.engine.weights.hub_huggingface:HuggingFace",
+        "modelscope": "mozhu.engine.weights.hub_modelscope:ModelScope",
     },
     "mozhu.models": {
         "starter": "mozhu.testing:starter_path",
@@ -132,6 +140,8 @@ EXTRA_OF_MODULE = {
     "tokenizers": "train",
     "safetensors": "train",
     "datasets": "train",
+    "huggingface_hub": "train",
+    "modelscope": "modelscope",
     "pyarrow": "data",
     "openpyxl": "data",
     "zstandard": "data",

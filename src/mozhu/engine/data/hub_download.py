@@ -13,13 +13,12 @@ import datasets.data_files
 import huggingface_hub.constants as hub_constants
 
 from mozhu.engine.data.folders import DataFile, choose_part
+from mozhu.engine.weights.hub_errors import broken_off, causes, first_words
 from mozhu.kernel.errors import HubFailed, MozhuError, OfflineHub, UnknownSubset
 from mozhu.kernel.texts import text
 
 _LISTED = re.compile(r"(\[(?:'[^']*'(?:, )?)+\])")
 _EMPTY = (datasets.data_files.EmptyDatasetError, datasets.exceptions.DataFilesNotFoundError)
-# The packages whose errors are those of a connection, whatever their version.
-_NETWORK = ("httpx", "httpcore", "h11", "requests", "urllib3", "huggingface_hub")
 _SCRIPT = "scripts are no longer supported"
 
 
@@ -63,36 +62,21 @@ def _subsets(error: Exception) -> list[str]:
 
 def _failed(name: str, error: Exception) -> MozhuError:
     """What went wrong between us and the hub, in words; the library raises dozens of kinds of errors."""
-    causes = list(_causes(error))
-    broken_off = next((cause for cause in causes if _is_of_network(cause)), None)
+    chain = list(causes(error))
+    lost = broken_off(error)
     reason = "broken"
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         reason = "gated" if "gated" in str(error) else "missing"  # the library drops what it came from
-    elif any(isinstance(cause, _EMPTY) for cause in causes):
+    elif any(isinstance(cause, _EMPTY) for cause in chain):
         reason = "empty"
     elif _SCRIPT in str(error):
         reason = "script"
-    elif broken_off:
+    elif lost:
         reason = "network"
-    detail = (str(broken_off or causes[-1]).strip() or type(causes[-1]).__name__).splitlines()[0][:200]
+    detail = first_words(lost or chain[-1])
     words = text(f"data.hub.{reason}", **({"detail": detail} if reason in {"network", "broken"} else {}))
     how = text(f"data.hub.{reason}.next")
     return HubFailed(name=name, address=hub_constants.ENDPOINT, reason=words, how=how)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error``, what it came from, and so on to the first."""
-    found: BaseException | None = error
-    seen: set[int] = set()
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__ or found.__context__
-
-
-def _is_of_network(error: BaseException) -> bool:
-    room = type(error).__module__.partition(".")[0]
-    return isinstance(error, (ConnectionError, TimeoutError)) or room.startswith(_NETWORK)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mozhu.engine.data.folders import DataFile
 from mozhu.engine.weights.hub_cache import huggingface_cache, is_hub_id
+from mozhu.engine.weights.hub_errors import told_to_stay_offline
 from mozhu.kernel.errors import OfflineHub
 from mozhu.kernel.files import read_text
 from mozhu.kernel.slots import load
@@ -42,7 +43,7 @@ def hub_dataset(name: str, subset: str | None, part: str, *, hub: str | None, al
         OfflineHub: ENV-003, it is not here and may not be fetched (ModelScope's own client is never called).
         HubFailed: ENV-005. UnknownSubset: DATA-013.
     """
-    online = allowed == "huggingface" and hub != "modelscope" and not _told_to_stay_offline()
+    online = allowed == "huggingface" and hub != "modelscope" and not told_to_stay_offline()
     if hub == "modelscope" or not (online or _is_prepared(name)):
         raise OfflineHub(name=name)
     files: Callable[..., list[DataFile]] = load("mozhu.rooms", "hub_files")
@@ -88,7 +89,3 @@ def _is_prepared(name: str, subset: str | None = None) -> bool:
     wanted = subset or "default"
     made = [path.parent.parent.parent.name for path in folder.glob("*/*/*/dataset_info.json")]
     return any(found == wanted or found.startswith(f"{wanted}-") for found in made)
-
-
-def _told_to_stay_offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

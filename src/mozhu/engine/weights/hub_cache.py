@@ -43,9 +43,13 @@ def huggingface_cache() -> Path:
     return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "huggingface" / "hub"
 
 
-def _find_modelscope(hub_id: str) -> Path | None:
+def modelscope_cache() -> Path:
     named = os.environ.get("MODELSCOPE_CACHE")
-    root = Path(named).expanduser() if named else Path.home() / ".cache" / "modelscope"
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "modelscope"
+
+
+def _find_modelscope(hub_id: str) -> Path | None:
+    root = modelscope_cache()
     owner, _, name = hub_id.partition("/")
     for folder in (root / "hub" / "models", root / "models", root / "hub", root):
         for spelled in (name, name.replace(".", "___")):
