@@ -162,7 +162,7 @@ def test_swift_s_command_is_read_as_a_shell_would() -> None:
     assert values["over_length"] == "reject"
     assert lines_of(found, "dataset")[0].line == 7
     assert lines_of(found, "CUDA_VISIBLE_DEVICES")[0].status == "idle"
-    assert lines_of(found, "adam_beta2")[0].status in {"differs", "default"}
+    assert values["adam_beta2"] == 0.95 and lines_of(found, "adam_beta2")[0].status == "default"
 
 
 def test_a_pasted_command_is_as_good_as_a_file() -> None:
@@ -171,7 +171,29 @@ def test_a_pasted_command_is_as_good_as_a_file() -> None:
     )
     values = run_import(ConfigImportSpec(file=command)).values
     assert (values["train_type"], values["learning_rate"]) == ("full", 1e-5)
-    assert values.get("warmup_steps") == 5 or values["warmup_ratio"] == 0.25
+    assert values["warmup_steps"] == 5 and "warmup_ratio" not in values
+
+
+@pytest.mark.parametrize(
+    ("extra", "wanted"),
+    [
+        ("optim: adafactor", {"optimizer": "adafactor"}),
+        ("optim: paged_adamw_8bit", {"optimizer": "adamw_8bit"}),
+        ("optim: paged_adamw_32bit", {"optimizer": "adamw"}),
+        ("adam_beta1: 0.8\nadam_epsilon: 1.0e-6", {"adam_beta1": 0.8, "adam_epsilon": 1e-6}),
+        ("max_grad_norm: 0.0", {"max_grad_norm": 0.0}),
+        ("lr_scheduler_kwargs: {min_lr_rate: 0.2}", {"min_lr_ratio": 0.2}),
+        ("lr_scheduler_kwargs: {min_lr: 1.0e-5}", {"min_lr_ratio": 0.1}),
+    ],
+)
+def test_the_optimiser_is_taken_over(extra: str, wanted: dict[str, Any]) -> None:
+    shaped = LLAMA_FACTORY.replace("lr_scheduler_type: cosine", "lr_scheduler_type: cosine_with_min_lr")
+    values = imported(shaped + extra + "\n").values
+    assert values["lr_scheduler"] == "cosine_with_min_lr"
+    assert {
+        name: pytest.approx(values[name]) if isinstance(values[name], float) else values[name]
+        for name in wanted
+    } == wanted
 
 
 def test_several_processes_keep_the_rows_of_an_update() -> None:
@@ -238,7 +260,7 @@ def test_the_printed_command_asks_for_the_same(capsys: pytest.CaptureFixture[str
         ("train_on_prompt: true", "train_on_prompt"),
         ("neftune_noise_alpha: 5", "neftune_noise_alpha"),
         ("adapter_name_or_path: old", "adapter_name_or_path"),
-        ("optim: adafactor", "optim"),
+        ("optim: lion_8bit", "optim"),
         ("use_dft_loss: true", "use_dft_loss"),
         ("val_size: 200", "val_size"),
         ("lora_tagret: all", "lora_tagret"),

@@ -14,6 +14,15 @@ TrainType = Literal["lora", "qlora", "full", "multimodal", "ia3", "prefix"]
 
 # How many rows a step has is their product.
 _SHARES = ("batch_size", "gradient_accumulation_steps", "processes", "nodes", "tensor_parallel")
+Scheduler = Literal[
+    "cosine",
+    "cosine_with_min_lr",
+    "linear",
+    "constant",
+    "constant_with_warmup",
+    "polynomial",
+    "inverse_sqrt",
+]
 Stage = Literal["sft", "pt", "dpo", "orpo", "rm", "kto", "classification"]
 
 
@@ -21,6 +30,8 @@ class TrainSpec(Spec):
     """One training run. Defaults are proven ones; ``None`` means that the machine or the model decides.
 
     ``learning_rate`` None: chosen from the model's width (see ``engine/training/defaults.py``).
+    ``warmup_steps`` None: ``warmup_ratio`` of all steps. ``min_lr_ratio``: where ``cosine_with_min_lr`` ends, as a
+    share of the rate. ``max_grad_norm`` 0: gradients are not clipped.
     ``target_modules`` empty: every linear layer of the model's blocks.
     ``max_length`` in tokens; None is the model's own limit, at most 2,048.
     ``train_on`` last: of each conversation only the last answer is learned.
@@ -63,10 +74,16 @@ class TrainSpec(Spec):
     batch_size: Positive = 4
     gradient_accumulation_steps: Positive = 1
     learning_rate: float | None = Field(default=None, gt=0)
-    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    lr_scheduler: Scheduler = "cosine"
+    min_lr_ratio: Share = 0.1
     warmup_ratio: Share = 0.03
+    warmup_steps: int | None = Field(default=None, ge=0)
+    optimizer: Literal["adamw", "adamw_8bit", "adafactor"] = "adamw"
+    adam_beta1: Share = 0.9
+    adam_beta2: Share = 0.999
+    adam_epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, ge=0)
     max_length: Positive | None = None
     lora_rank: Positive = 8
     lora_alpha: Positive = 16

@@ -16,6 +16,8 @@ _OF_METHOD: dict[str, tuple[str, ...]] = {
     "virtual_tokens": ("prefix",),
 }
 # Field -> the stages that read it.
+_OF_SCHEDULE = {"min_lr_ratio": ("cosine_with_min_lr",)}
+_OF_OPTIMIZER = dict.fromkeys(("adam_beta1", "adam_beta2", "adam_epsilon"), ("adamw", "adamw_8bit"))
 _OF_STAGE: dict[str, tuple[str, ...]] = {
     "beta": ("dpo", "orpo", "kto"),
     "dpo_loss": ("dpo",),
@@ -33,6 +35,12 @@ def idle_fields(spec: TrainSpec, origins: Mapping[str, str]) -> dict[str, str]:
         for name, methods in _OF_METHOD.items()
         if name in typed and spec.train_type not in methods
     }
+    for name, shapes in _OF_SCHEDULE.items():
+        if name in typed and spec.lr_scheduler not in shapes:
+            found[name] = ", ".join(shapes)
+    for name, kinds in _OF_OPTIMIZER.items():
+        if name in typed and spec.optimizer not in kinds:
+            found[name] = ", ".join(kinds)
     for name, stages in _OF_STAGE.items():
         if name in typed and spec.stage not in stages:
             found[name] = ", ".join(stages)

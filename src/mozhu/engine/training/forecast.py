@@ -19,6 +19,7 @@ from mozhu.engine.training.defaults import (
     max_length,
     target_modules,
 )
+from mozhu.engine.training.optimiser import STATE_BYTES
 from mozhu.engine.training.quantisation import method_of, quantised_parameters, used_quantisation
 from mozhu.engine.training.row_facts import RowFacts, kept_facts, row_facts
 from mozhu.engine.weights.folder import ModelFolder
@@ -181,7 +182,7 @@ def _memory_terms(
         "weights": weights,
         "adapter": 0 if spec.train_type == "full" else trainable * 4,
         "gradients": trainable * 4,
-        "optimizer": trainable * 8,
+        "optimizer": int(trainable * STATE_BYTES[spec.optimizer]),
         "activations": activations * number // 4,
         "logits": tokens * vocabulary * 4 * 3,
         "libraries": _LIBRARIES_BYTES,

@@ -14,7 +14,7 @@ from mozhu.engine.training.defaults import (
 )
 from mozhu.engine.training.lost_rows import lost_params
 from mozhu.engine.training.processes.plan import process_findings
-from mozhu.engine.training.quantisation import quantisation_finding, quantised_base_findings
+from mozhu.engine.training.quantisation import LIBRARY, quantisation_finding, quantised_base_findings
 from mozhu.engine.training.row_facts import RowFacts, kept_facts, read_facts
 from mozhu.engine.training.sinks.packages import sink_findings
 from mozhu.engine.training.token_request import PARTS, refs
@@ -72,6 +72,9 @@ def _libraries(spec: TrainSpec, machine: Machine) -> list[Finding]:
         return findings  # the rest of its libraries is elsewhere, and it checks them itself
     if spec.train_type == "multimodal" and library_version("pillow") is None:
         params = {"wanted_by": spec.train_type, "module": "PIL", "extra": "vision"}
+        findings.append(Finding("error", "ENV-001", params))
+    if spec.optimizer == "adamw_8bit" and library_version(LIBRARY) is None:
+        params = {"wanted_by": spec.optimizer, "module": LIBRARY, "extra": "quant"}
         findings.append(Finding("error", "ENV-001", params))
     told = quantisation_finding(spec, has_gpu=bool(machine.gpus) and spec.device in {"auto", "cuda"})
     return [*findings, told] if told else findings

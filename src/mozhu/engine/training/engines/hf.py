@@ -29,6 +29,7 @@ from mozhu.engine.training.engines.reference import reference_of
 from mozhu.engine.training.engines.samples import choose_samples
 from mozhu.engine.training.engines.sft import FlatSft, PaddedSft
 from mozhu.engine.training.engines.vision import VisionSft
+from mozhu.engine.training.optimiser import optimiser_arguments
 from mozhu.engine.training.processes.group import this_group
 from mozhu.engine.training.processes.sharding import is_sharded, shard, whole_state
 from mozhu.engine.training.processes.trainer import facts_of_all, resume_together, trainer_of
@@ -211,10 +212,7 @@ def _trainer(
             gradient_accumulation_steps=spec.gradient_accumulation_steps,
             max_steps=steps,
             learning_rate=learning_rate(spec, described),
-            lr_scheduler_type=spec.lr_scheduler,
-            warmup_steps=math.ceil(steps * spec.warmup_ratio),
-            weight_decay=spec.weight_decay,
-            max_grad_norm=spec.max_grad_norm,
+            **optimiser_arguments(spec, steps),
             activation_checkpointing=spec.gradient_checkpointing,
             use_cpu=device == "cpu",
             bf16=False,

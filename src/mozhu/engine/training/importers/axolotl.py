@@ -173,7 +173,6 @@ UNSUPPORTED = {
     "lr_groups": "optimiser_switch",
     "embedding_lr*": "optimiser_switch",
     "optim_*": "optimiser_switch",
-    "lr_scheduler_kwargs": "scheduler_part",
     "cosine_*": "scheduler_part",
     "lr_*": "scheduler_part",
     "rope_scaling": "rope",

@@ -5,23 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mozhu.engine.training.importers.values import lower, number, switch, whole, words
+from mozhu.engine.training.importers.values import lower, number, switch, table, whole, words
 from mozhu.engine.training.importers.work import Work
 from mozhu.kernel import slots
 from mozhu.kernel.texts import text
 
 # Names of plain AdamW: the same mathematics, another implementation.
 _ADAMW = {"adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused", "adamw_torch_xla"}
-# The same with its states rounded to 8 bits or kept elsewhere: less memory, nearly the same steps.
-_SMALL_ADAMW = {
-    "adamw_8bit",
-    "adamw_bnb_8bit",
-    "adamw_torch_8bit",
-    "ao_adamw_8bit",
-    "paged_adamw",
-    "paged_adamw_32bit",
-    "paged_adamw_8bit",
-}
+# The same with its states in 8 bits, by any library; and with whole states that are kept elsewhere.
+_ADAMW_8BIT = {"adamw_8bit", "adamw_bnb_8bit", "adamw_torch_8bit", "ao_adamw_8bit", "paged_adamw_8bit"}
+_PAGED_ADAMW = {"paged_adamw", "paged_adamw_32bit"}
 _ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 _DTYPES = {
     **dict.fromkeys(("bf16", "bfloat16"), "bfloat16"),
@@ -54,9 +47,10 @@ def schedule(work: Work, scheduler: str) -> None:
         work.unsupported(
             scheduler, "scheduler", value=shape, known=", ".join(work.fields["lr_scheduler"].choices)
         )
+    _lowest_rate(work, shape)
     steps, ratio = work.get("warmup_steps", number), work.get("warmup_ratio", number)
     if steps is not None and steps >= 1:
-        _warmup_steps(work, int(steps))
+        work.put("warmup_steps", int(steps), "warmup_steps")
         work.done.add("warmup_ratio")
     elif work.has("warmup_steps") and not work.has("warmup_ratio"):
         work.put("warmup_ratio", float(steps or 0.0), "warmup_steps")
@@ -68,15 +62,21 @@ def schedule(work: Work, scheduler: str) -> None:
         work.differs("warmup_steps" if steps else "warmup_ratio", "constant")
 
 
-def _warmup_steps(work: Work, steps: int) -> None:
-    total = work.values.get("max_steps")
-    if work.has_field("warmup_steps"):
-        work.put("warmup_steps", steps, "warmup_steps")
-    elif total:
-        share = min(steps / total, 0.999)
-        work.put("warmup_ratio", share, "warmup_steps", note=text("importing.note.of_steps", total=total))
+def _lowest_rate(work: Work, shape: str) -> None:
+    """Where a cosine ends: a share of the rate, or a rate, whose share is taken."""
+    key = "lr_scheduler_kwargs"
+    if not work.has(key):
+        return
+    told = work.get(key, table) or {}
+    rate = work.values.get("learning_rate")
+    if shape == "cosine_with_min_lr" and told.keys() == {"min_lr_rate"}:
+        work.put("min_lr_ratio", float(told["min_lr_rate"]), key)
+    elif shape == "cosine_with_min_lr" and told.keys() == {"min_lr"} and rate:
+        work.put("min_lr_ratio", float(told["min_lr"]) / rate, key)
+    elif told:
+        work.unsupported(key, "scheduler_part")
     else:
-        work.unsupported("warmup_steps", "warmup_steps", steps=steps)
+        _quiet(work, key)
 
 
 def max_steps(work: Work) -> None:
@@ -89,23 +89,19 @@ def max_steps(work: Work) -> None:
 
 
 def optimiser(work: Work, key: str) -> None:
-    """AdamW of any make; its constants where we have fields for them."""
+    """AdamW of any make, or Adafactor; and Adam's constants."""
     name = work.get(key, lower)
-    if name in _ADAMW:
-        _quiet(work, key, "adamw")
-    elif name in _SMALL_ADAMW:
-        work.idle(key, "adamw_small")
+    if name in _ADAMW or name in _PAGED_ADAMW:
+        work.put("optimizer", "adamw", key)
+    elif name in _ADAMW_8BIT:
+        work.put("optimizer", "adamw_8bit", key)
+    elif name == "adafactor":
+        work.put("optimizer", "adafactor", key)
     else:
         work.unsupported(key, "optimiser", value=name)
     for constant, ours in _ADAM.items():
         value = work.get(constant, number)
-        value = ours if value is None else value
-        if work.has_field(constant):
-            work.put(constant, value, constant)
-        elif math.isclose(value, ours):
-            _quiet(work, constant)
-        else:
-            work.unsupported(constant, "adam", ours=ours, value=value)
+        work.put(constant, ours if value is None else value, constant)
 
 
 def processes(work: Work) -> int:

@@ -82,6 +82,17 @@ def items(value: Any) -> tuple[str, ...]:
     return (word(value),)
 
 
+def table(value: Any) -> dict[str, Any]:
+    """An object, also written as JSON."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise WrongValue(text("spec.expected.table"))
+    return found
+
+
 def plain(value: Any) -> Any:
     return value
 

@@ -68,6 +68,8 @@ def _method(spec: TrainSpec, model: ModelFolder | None) -> Iterator[Finding]:
         return
     if model is not None and (used_quantisation(spec, model) != "none" or method_of(model)):
         yield refused("quantization", "quantised")
+    if spec.optimizer != "adamw" and spec.strategy == "fsdp2":
+        yield refused("optimizer", "optimizer")
     if spec.lora_init == "pissa":
         yield refused("lora_init", "pissa")
     if spec.train_type == "full" and spec.stage in {"dpo", "kto"}:

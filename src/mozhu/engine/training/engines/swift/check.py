@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mozhu.engine.training.engines.swift.fields import TESTED
-from mozhu.engine.training.quantisation import method_of, wanted_quantisation
+from mozhu.engine.training.quantisation import LIBRARY, method_of, wanted_quantisation
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import MozhuError
@@ -31,7 +31,13 @@ _TOLD = frozenset(
         "gradient_accumulation_steps",
         "learning_rate",
         "lr_scheduler",
+        "min_lr_ratio",
         "warmup_ratio",
+        "warmup_steps",
+        "optimizer",
+        "adam_beta1",
+        "adam_beta2",
+        "adam_epsilon",
         "weight_decay",
         "max_grad_norm",
         "max_length",
@@ -100,7 +106,7 @@ def wanted_device(spec: TrainSpec, environment: Environment) -> str:
 
 def used_quantisation(spec: TrainSpec, environment: Environment) -> str:
     """The quantisation that the base really gets: none without bitsandbytes, as with engine hf."""
-    return wanted_quantisation(spec) if environment.version("bitsandbytes") else "none"
+    return wanted_quantisation(spec) if environment.version(LIBRARY) else "none"
 
 
 def lays_flat(spec: TrainSpec, environment: Environment) -> bool:
@@ -132,6 +138,8 @@ def _refused(spec: TrainSpec, environment: Environment | None) -> Iterator[tuple
         yield "device", spec.device, text("train.swift.device")
     elif spec.device == "cuda" and environment is not None and environment.cuda is None:
         yield "device", spec.device, text("train.swift.no_cuda")
+    if spec.optimizer == "adamw_8bit" and environment and not environment.version(LIBRARY):
+        yield "optimizer", spec.optimizer, text("train.swift.no_library", library=LIBRARY)
     for reason in _model_reasons(spec):
         yield "model", spec.model, reason
     for name, field in TrainSpec.model_fields.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mozhu.engine.training.optimiser import optimiser_arguments
 from mozhu.specs.train import TrainSpec
 
 PLUGIN = "mozhu_rows"
@@ -40,7 +40,25 @@ class Setting:
     resume: Path | None = None
 
 
-Value = str | int | float | bool | list[str] | None
+Value = str | int | float | bool | list[str] | dict[str, float] | None
+
+# What optimiser.py says, by the same names there.
+OPTIMISER = (
+    "optim",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "weight_decay",
+    "max_grad_norm",
+    "lr_scheduler_type",
+    "lr_scheduler_kwargs",
+    "warmup_steps",
+)
+
+
+def _optimiser(name: str) -> Callable[[Setting], Value]:
+    return lambda s: optimiser_arguments(s.spec, s.steps)[name]
+
 
 # Theirs <- ours. A value of None leaves the field out; nothing is ever passed as the word "None".
 TABLE: dict[str, Callable[[Setting], Value]] = {
@@ -106,14 +124,7 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "dataloader_drop_last": lambda s: False,
     # the optimiser
     "learning_rate": lambda s: s.learning_rate,
-    "lr_scheduler_type": lambda s: s.spec.lr_scheduler,
-    "warmup_steps": lambda s: math.ceil(s.steps * s.spec.warmup_ratio),
-    "weight_decay": lambda s: s.spec.weight_decay,
-    "max_grad_norm": lambda s: s.spec.max_grad_norm,
-    "optim": lambda s: "adamw_torch_fused",
-    "adam_beta1": lambda s: 0.9,
-    "adam_beta2": lambda s: 0.999,
-    "adam_epsilon": lambda s: 1e-8,
+    **{name: _optimiser(name) for name in OPTIMISER},
     "label_smoothing_factor": lambda s: 0.0,
     "router_aux_loss_coef": lambda s: 0.0,
     "seed": lambda s: s.spec.seed,
