@@ -99,6 +99,17 @@ CONFIGS: dict[str, Any] = {
     "gemma": transformers.GemmaConfig,
     "gemma2": transformers.Gemma2Config,
     "gemma3": transformers.Gemma3TextConfig,
+    "gpt2": transformers.GPT2Config,
+    "qwen3_moe": transformers.Qwen3MoeConfig,
+    "mixtral": transformers.MixtralConfig,
+    "gpt_oss": transformers.GptOssConfig,
+}
+# Three experts, so that a mistaken order of their ranks shows.
+_EXPERTS: dict[str, Any] = {"num_experts_per_tok": 2, "head_dim": 16}
+FAMILY_SIZES: dict[str, Any] = {
+    "qwen3_moe": {**_EXPERTS, "num_experts": 3, "moe_intermediate_size": 32},
+    "mixtral": {**_EXPERTS, "num_local_experts": 3},
+    "gpt_oss": {**_EXPERTS, "num_local_experts": 3, "layer_types": ["full_attention"] * 3},
 }
 
 
@@ -119,6 +130,7 @@ def make_model(
     config = CONFIGS[family](
         **{
             **SIZES,
+            **FAMILY_SIZES.get(family, {}),
             "vocab_size": len(tokenizer),
             "tie_word_embeddings": tie,
             "max_position_embeddings": 256,
@@ -145,14 +157,19 @@ def make_adapter(folder: Path, base: Path, *, seed: int = 1, zero: bool = False,
     """A LoRA adapter on ``base`` whose B is not zero, as after training."""
     model = AutoModelForCausalLM.from_pretrained(base)
     settings = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "task_type": "CAUSAL_LM", **settings}
+    return save_adapter(folder, model, LoraConfig(**settings), seed=seed, zero=zero)
+
+
+def save_adapter(folder: Path, model: Any, config: Any, *, seed: int = 1, zero: bool = False) -> Path:
+    """An adapter of any kind on ``model``, every trained number changed."""
     torch.manual_seed(seed)
-    peft = get_peft_model(model, LoraConfig(**settings))
+    peft = get_peft_model(model, config)
     for name, parameter in peft.named_parameters():
         if parameter.requires_grad:
             parameter.data.normal_(0, 0.05)
             if zero and "lora_B" in name:
                 parameter.data.zero_()
-            if "magnitude" in name:
+            if "magnitude" in name or "ia3_l" in name:
                 parameter.data.abs_().add_(0.5)
     peft.save_pretrained(folder)
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -147,13 +146,21 @@ def _edit(folder: Path, **settings: object) -> Path:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"peft_type": "IA3"},
         {"peft_type": "PREFIX_TUNING"},
         {"peft_type": "PROMPT_TUNING"},
+        {"peft_type": "P_TUNING"},
+        {"peft_type": "OFT"},
         {"layer_replication": [[0, 2], [1, 3]]},
         {"alora_invocation_tokens": [1, 2]},
         {"init_lora_weights": "pissa_niter_16"},
-        {"target_parameters": ["mlp.experts"]},
+        {"init_lora_weights": "loftq"},
+        {"use_qalora": True},
+        {"use_bdlora": {"nblocks": 2}},
+        {"kasa_config": {"beta": 1}},
+        {"monteclora_config": {"num_samples": 2}},
+        {"velora_config": {"num_groups": 2}},
+        {"arrow_config": {"top_k": 1}},
+        {"use_something_of_tomorrow": True},
     ],
 )
 def test_what_cannot_be_merged_is_refused_by_name(settings, base, tmp_path):
@@ -284,16 +291,3 @@ def test_a_full_disk_is_told_before_anything_is_written(base, adapter, tmp_path,
     with pytest.raises(DiskFull):
         merge(base, adapter, tmp_path / "merged")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_memory_does_not_grow_with_the_model(tmp_path):
-    """Twice the layers, the same peak: only single tensors are held."""
-    peaks = []
-    for layers in (4, 16):
-        base = make_model(tmp_path / f"base{layers}", hidden_size=256, num_hidden_layers=layers)
-        adapter = make_adapter(tmp_path / f"adapter{layers}", base)
-        tracemalloc.start()
-        merge(base, adapter, tmp_path / f"merged{layers}")
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]

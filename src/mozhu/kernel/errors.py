@@ -882,6 +882,30 @@ class LlamaCppRefused(DataError):
     code = "EXPORT-014"
 
 
+class MergeBusy(StateError):
+    """Another process makes the same merged model."""
+
+    code = "EXPORT-030"
+
+
+class SumNotPossible(DataError):
+    """Adapters of these ``kinds`` do not add up: what they do to a weight is no sum."""
+
+    code = "EXPORT-031"
+
+
+class CannotCombine(DataError):
+    """The adapters cannot be combined in this way; ``reasons`` lists why."""
+
+    code = "EXPORT-032"
+
+
+class NotSameModel(DataError):
+    """Two models of which one should be the other's base differ in more than values; ``problems`` lists where."""
+
+    code = "EXPORT-033"
+
+
 # ---------------------------------------------------------------- evaluation and certificates
 class NothingToScore(DataError):
     code = "EVAL-001"

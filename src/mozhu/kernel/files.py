@@ -129,21 +129,29 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     make_folder(target.parent)
     temporary = target.parent / f".{target.name}.{os.getpid()}.new"
-    aside = target.parent / f".{target.name}.{os.getpid()}.old"
     with writing(target):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
             yield temporary
-            if target.exists():
-                os.replace(target, aside)
-            os.replace(temporary, target)
+            take_place(temporary, target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
-            if aside.exists() and not target.exists():
-                os.replace(aside, target)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+def take_place(folder: Path, target: Path) -> None:
+    """``folder`` becomes ``target``; what was there is moved aside first and removed last."""
+    aside = target.parent / f".{target.name}.{os.getpid()}.old"
+    try:
+        if target.exists():
+            os.replace(target, aside)
+        os.replace(folder, target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            os.replace(aside, target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def clear_leftovers(folder: str | Path) -> list[str]:

@@ -15,7 +15,7 @@ def _written(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _split(value: Any) -> Any:
+def split_words(value: Any) -> Any:
     """A comma- or blank-separated string as a list: flags and environment variables give strings."""
     if isinstance(value, str):
         return [part for part in value.replace(",", " ").split() if part]
@@ -29,12 +29,12 @@ def _paths(value: Any) -> Any:
     return [value] if isinstance(value, Path) else value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Words = Annotated[tuple[str, ...], BeforeValidator(split_words)]
 # Paths may hold blanks, so that only commas part them; a list is taken as it is, commas and all.
 Paths = Annotated[tuple[Annotated[str, BeforeValidator(_written)], ...], BeforeValidator(_paths), ARE_PATHS]
 _Code = Annotated[str, Field(pattern=r"^[A-Z]+-\d{3}$")]
 # Findings named by their codes, such as DATA-262.
-FindingCodes = Annotated[tuple[_Code, ...], BeforeValidator(_split)]
+FindingCodes = Annotated[tuple[_Code, ...], BeforeValidator(split_words)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from mozhu.specs.base import Spec
+from mozhu.kernel.sizes import parse_size
+from mozhu.specs.base import Paths, Spec, split_words
+
+# Blocks of this many bytes in all still carry their own weight.
+LEAST_MEMORY_BYTES = 64_000_000
 
 Quantization = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S"]
 
 
+def _checked_size(value: Any) -> Any:
+    """A size as text, when it is one."""
+    if isinstance(value, str):
+        try:
+            parse_size(value)
+        except ValueError:
+            raise ValueError("export.rule.size") from None
+    return value
+
+
+Size = Annotated[str, BeforeValidator(_checked_size)]
+Numbers = Annotated[tuple[float, ...], BeforeValidator(split_words)]
+
+
 class MergeSpec(Spec):
-    """One whole model out of a base and its LoRA adapter.
+    """One whole model out of a base and its adapter.
 
     ``base_model`` None: the base that the adapter names in its own ``adapter_config.json``.
+    ``more_adapters`` are added in the same pass, each ``weights`` times (1 where none are given): Σ wᵢ·ΔWᵢ exactly,
+    rounded once. ``max_shard_size`` None keeps the base's files. ``memory`` bounds what a block may take.
     ``overwrite``: also replace a folder that no merge made.
     """
 
@@ -23,8 +43,20 @@ class MergeSpec(Spec):
 
     base_model: str | None = None
     adapter: str = Field(min_length=1)
+    more_adapters: Paths = ()
+    weights: Numbers = ()
     output_path: str = Field(min_length=1)
+    max_shard_size: Size | None = None
+    memory: Size = "1GB"
     overwrite: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MergeSpec:
+        if self.weights and len(self.weights) != 1 + len(self.more_adapters):
+            raise ValueError("export.rule.weights")
+        if parse_size(self.memory) < LEAST_MEMORY_BYTES:
+            raise ValueError("export.rule.memory")
+        return self
 
 
 class ConvertSpec(Spec):

@@ -6,6 +6,8 @@ import time
 
 from mozhu.kernel.progress import Emit
 
+SHOWN_EVERY_S = 0.25
+
 
 class Steps:
     """Emits one ``step`` event a tensor, at most four a second, and always the last."""
@@ -21,7 +23,7 @@ class Steps:
         self.step += 1
         self._bytes += size_bytes
         now = time.monotonic()
-        if now - self._shown < 0.25 and self.step < self._total:
+        if now - self._shown < SHOWN_EVERY_S and self.step < self._total:
             return
         self._shown = now
         share = self._bytes / self._total_bytes if self._total_bytes else 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +22,10 @@ class ManifestFile(BaseModel):
     sha256: str = Field(pattern=SHA256)
 
     @classmethod
-    def of(cls, folder: Path, path: Path) -> ManifestFile:
-        """The file at ``path``, which lies below ``folder``, as it is now."""
+    def of(cls, folder: Path, path: Path, *, sha256: str | None = None) -> ManifestFile:
+        """The file at ``path``, which lies below ``folder``, as it is now; ``sha256`` where its writer knows it."""
         name = path.relative_to(folder).as_posix()
-        return cls(path=name, size=path.stat().st_size, sha256=sha256_file(path))
+        return cls(path=name, size=path.stat().st_size, sha256=sha256 or sha256_file(path))
 
 
 class Manifest(Record):
@@ -51,10 +51,16 @@ class FileProblem(NamedTuple):
     params: dict[str, Any]
 
 
-def make_manifest(folder: Path) -> Manifest:
-    """The manifest of every file under ``folder`` (links are followed), sorted by path."""
+def make_manifest(folder: Path, *, known: Mapping[str, str] | None = None) -> Manifest:
+    """The manifest of every file under ``folder`` (links are followed), sorted by path.
+
+    Args:
+        known: Hashes of files that their writer took while it wrote them, by their path in ``folder``.
+    """
+    known = known or {}
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in NOT_LISTED]
-    return Manifest.of([ManifestFile.of(folder, path) for path in paths])
+    files = ((path, known.get(path.relative_to(folder).as_posix())) for path in paths)
+    return Manifest.of([ManifestFile.of(folder, path, sha256=sha256) for path, sha256 in files])
 
 
 def manifest_problems(
