@@ -19,8 +19,10 @@ from mozhu.specs.train import TrainSpec
 from mozhu.workspace.places import RESERVED
 
 S = TypeVar("S", bound=Spec)
-_MODEL_FIELDS = ("model", "checkpoint", "base_model", "adapter")
+_MODEL_FIELDS = ("model", "checkpoint", "base_model", "adapter", "other")
 _DATA_FIELDS = ("dataset", "val_dataset", "test_data", "train_data", "input")
+# Verbs whose field of several paths takes models.
+_MODEL_LISTS = {"merge": ("more_adapters",), "adapters.combine": ("adapters",)}
 # Verbs whose field of several paths takes data sets.
 _DATA_LISTS = {"data.check": ("against",), "data.prepare": ("against",)}
 
@@ -45,6 +47,10 @@ def with_references(spec: S, workspace: Workspace) -> S:
         found = _found_data(getattr(spec, name, None), workspace)
         if found is not None:
             changed[name] = found
+    for name in _MODEL_LISTS.get(spec.verb, ()):
+        changed[name] = tuple(
+            _found("find_reference", value, workspace) or value for value in getattr(spec, name)
+        )
     for name in _DATA_LISTS.get(spec.verb, ()):
         values = getattr(spec, name)
         changed[name] = tuple(_found_data(value, workspace) or value for value in values)

@@ -39,7 +39,7 @@ class MergeSpec(Spec):
     """
 
     verb: ClassVar[str] = "merge"
-    path_fields: ClassVar[tuple[str, ...]] = ("base_model", "adapter", "output_path")
+    path_fields: ClassVar[tuple[str, ...]] = ("base_model", "adapter", "more_adapters", "output_path")
 
     base_model: str | None = None
     adapter: str = Field(min_length=1)

@@ -24,15 +24,19 @@ _WRITTEN = frozenset({"output_dir", "output", "output_path", "merge_output"})
 def with_absolute_paths(spec: S, folder: Path | None = None) -> S:
     """``spec`` with every path field that names something here (or will be written) as an absolute path."""
     here = folder or Path.cwd()
-    changed: dict[str, str] = {}
+    changed: dict[str, str | tuple[str, ...]] = {}
     for name in spec.path_fields:
         value = getattr(spec, name, None)
-        if not isinstance(value, str) or value in RESERVED:
-            continue
-        path = here / Path(value).expanduser()
-        if name in _WRITTEN or _names_something(path):
-            changed[name] = str(path)
+        if isinstance(value, str):
+            changed[name] = _absolute(value, here, written=name in _WRITTEN)
+        elif isinstance(value, tuple):
+            changed[name] = tuple(_absolute(one, here, written=False) for one in value)
     return spec.model_copy(update=changed)
+
+
+def _absolute(value: str, here: Path, *, written: bool) -> str:
+    path = here / Path(value).expanduser()
+    return str(path) if value not in RESERVED and (written or _names_something(path)) else value
 
 
 def _names_something(path: Path) -> bool:
