@@ -8,7 +8,7 @@ MOZHU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export MOZHU_TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-slow check style bench bench-full corpus starter wheel clean
+.PHONY: help install install-dev demo up test test-slow check style bench bench-full corpus starter wheel clean
 
 help:  ## 显示这份说明 · show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ install-dev:  ## 再加上测试所需 · and what tests need
 
 demo: install  ## 从数据到模型的主流程（MODEL=… DATA=… 用自己的） · the main job end to end (MODEL=… DATA=… for your own)
 	@$(BIN)/mozhu demo $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--dataset "$(DATA)")
+
+up: install  ## 启动服务 http://127.0.0.1:8700 · start the service
+	@$(BIN)/mozhu up
 
 test: install-dev  ## 测试（2 核约数分钟） · the tests
 	@$(RUN) tools/services.py

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from reference_pages import command_page, error_page
 
+from mozhu.server.run import open_document
 from mozhu.specs.agent import AgentSpec
 from mozhu.specs.base import Spec
 from mozhu.specs.layers import json_schema
 from mozhu.specs.serve import DeploySpec
+from mozhu.specs.service import ServiceSpec
 from mozhu.specs.settings import ModelSettings
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.scripts import SCRIPTS, script_text
@@ -22,6 +24,7 @@ SCHEMAS: dict[str, type[Spec]] = {
     "settings": ModelSettings,
     "deploy": DeploySpec,
     "agent": AgentSpec,
+    "up": ServiceSpec,
 }
 
 
@@ -33,6 +36,7 @@ def generated() -> dict[str, str]:
         files[f"0_configs/schemas/{name}.schema.json"] = schema + "\n"
     files["7_docs/commands.md"] = command_page()
     files["7_docs/errors.md"] = error_page()
+    files["7_docs/openapi.json"] = json.dumps(open_document(), ensure_ascii=False, indent=2) + "\n"
     return files
 
 

@@ -26,6 +26,7 @@ from mozhu.specs.fields import fields_of
 from mozhu.specs.layers import Layers, json_schema, load_preset, preset_names, resolve
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 from mozhu.specs.serve import DeploySpec, InferSpec
+from mozhu.specs.service import DocumentSpec, ServiceSpec
 from mozhu.specs.settings import ModelSettings
 from mozhu.specs.train import TrainSpec
 
@@ -47,6 +48,8 @@ SPECS: tuple[type[Spec], ...] = (
     ShowSpec,
     ValidateSpec,
     RescanSpec,
+    ServiceSpec,
+    DocumentSpec,
 )
 # Lowest first; each layer gives ``lora_rank`` another value.
 LAYERS = ("preset", "file", "environment", "flag")
@@ -265,6 +268,7 @@ COMMITTED = {
     "0_train_config.json": TrainSpec,
     "1_model_config.json": ModelSettings,
     "2_deploy_config.json": DeploySpec,
+    "3_service_config.json": ServiceSpec,
     **{f"agents/{name}_config.json": AgentSpec for name in ("rag", "preference", "medical")},
 }
 
@@ -282,7 +286,13 @@ def test_committed_configs_pass_their_schema_and_a_typo_does_not(name: str) -> N
     resolve(spec, Layers({}, None, ROOT / "0_configs" / name, None, {}))
 
 
-SCHEMAS = {"train": TrainSpec, "settings": ModelSettings, "deploy": DeploySpec, "agent": AgentSpec}
+SCHEMAS = {
+    "train": TrainSpec,
+    "settings": ModelSettings,
+    "deploy": DeploySpec,
+    "agent": AgentSpec,
+    "up": ServiceSpec,
+}
 
 
 @pytest.mark.parametrize(("name", "spec"), SCHEMAS.items())

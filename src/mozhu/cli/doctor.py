@@ -18,6 +18,9 @@ EXTRAS = {
     "train": ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors", "tokenizers"),
     "export": ("gguf", "xllamacpp"),
     "quant": ("bitsandbytes",),
+    "server": ("fastapi", "uvicorn", "prometheus-client", "httpx2", "zipstream-ng"),
+    "postgres": ("psycopg",),
+    "cloud": ("obstore", "boto3"),
 }
 
 

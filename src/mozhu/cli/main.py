@@ -51,6 +51,8 @@ VERBS = {
     "datasets list": "mozhu.cli.datasets_list",
     "datasets show": "mozhu.cli.datasets_show",
     "datasets validate": "mozhu.cli.datasets_validate",
+    "up": "mozhu.cli.up",
+    "openapi": "mozhu.cli.openapi",
     "engines install": "mozhu.cli.engines_install",
     "engines list": "mozhu.cli.engines_list",
     "engines remove": "mozhu.cli.engines_remove",

@@ -813,6 +813,132 @@ class BadArchive(DataError):
     code = "UPLOAD-011"
 
 
+# ---------------------------------------------------------------- REST service and its client
+class InvalidRequest(UsageError):
+    """Fields of a request that are wrong; ``problems`` lists all of them, one a line."""
+
+    code = "API-001"
+    status = 422
+
+
+class NoSuchPage(DataError):
+    """No route of the service has this path."""
+
+    code = "API-002"
+    status = 404
+
+
+class WrongMethod(UsageError):
+    code = "API-003"
+    status = 405
+
+
+class NotSignedIn(DeniedError):
+    """No token, or one that is not known here."""
+
+    code = "API-004"
+    status = 401
+
+
+class UnknownHost(DeniedError):
+    """The ``Host`` header names an address under which this service is not known."""
+
+    code = "API-005"
+    status = 421
+
+
+class BodyTooLarge(UsageError):
+    code = "API-006"
+    status = 413
+
+
+class ChangedMeanwhile(StateError):
+    """``If-Match`` names another state than the one that is here now."""
+
+    code = "API-007"
+    status = 412
+
+
+class KeyUsedOtherwise(StateError):
+    """An ``Idempotency-Key`` that belongs to a request with another content."""
+
+    code = "API-008"
+    status = 422
+
+
+class SameRequestRuns(StateError):
+    """A request with the same ``Idempotency-Key`` is being carried out."""
+
+    code = "API-009"
+
+
+class BadCursor(UsageError):
+    code = "API-010"
+
+
+class NotJson(UsageError):
+    """The body of a request that is no JSON."""
+
+    code = "API-011"
+
+
+class NotReady(MachineError):
+    """The service cannot do its work now; ``reasons`` says why, one a line."""
+
+    code = "API-012"
+
+
+class ServiceUnreachable(MachineError):
+    """Nothing answers at the address of a service, or it stopped answering."""
+
+    code = "API-020"
+
+
+class StrangeAnswer(MachineError):
+    """What answers is not a Mozhu service, or one that this client does not know."""
+
+    code = "API-021"
+    status = 502
+
+
+class NotRemote(UsageError):
+    """Something that can only be done where the workspace is."""
+
+    code = "API-022"
+
+
+class AddressTaken(StateError):
+    code = "API-030"
+
+
+class WorkersNeedPostgres(UsageError):
+    code = "API-031"
+
+
+class OpenToNetwork(UsageError):
+    """An address that others can reach, and nothing that protects what is sent."""
+
+    code = "API-032"
+
+
+# ---------------------------------------------------------------- webhooks
+class UnknownWebhook(DataError):
+    code = "HOOK-001"
+    status = 404
+
+
+class ForbiddenAddress(DeniedError):
+    """An address inside the own network, where a webhook could reach what it must not."""
+
+    code = "HOOK-002"
+    status = 422
+
+
+class UnknownEvents(UsageError):
+    code = "HOOK-003"
+    status = 422
+
+
 # ---------------------------------------------------------------- export
 class NoAdapter(DataError):
     code = "EXPORT-001"

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("zh", "en")
 _FOLDER = Path(__file__).resolve().parent.parent / "texts"
 _chosen: str | None = None
+# The language of one request, beside others in the same process.
+_here: ContextVar[str | None] = ContextVar("language", default=None)
 
 
 def set_language(language: str | None) -> None:
@@ -22,8 +27,21 @@ def set_language(language: str | None) -> None:
     _chosen = _known(language) if language else None
 
 
+@contextmanager
+def speaking(language: str | None) -> Iterator[None]:
+    """Texts inside the block, and in threads and tasks begun there, come in ``language``; others are not touched."""
+    token = _here.set(_known(language) if language else None)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
 def language() -> str:
-    """The language in force: set by ``--lang``, else ``MOZHU_LANG``, else the locale, else English."""
+    """The language in force: of this request, else set by ``--lang``, else ``MOZHU_LANG``, the locale, English."""
+    here = _here.get()
+    if here:
+        return here
     if _chosen:
         return _chosen
     for name in ("MOZHU_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.orm import Session, selectinload
@@ -127,6 +128,28 @@ def history_of(session: Session, name: str, subject: str = OF_MODEL) -> list[His
     query = query.order_by(History.id.desc()).limit(_HISTORY_LINES)
     return [
         HistoryView(line.time, line.what, line.model, line.version, line.details)
+        for line in session.scalars(query)
+    ]
+
+
+def newest_event(session: Session) -> int:
+    """The number of the last line of the history; 0 where nothing has happened."""
+    return session.scalar(select(func.max(History.id))) or 0
+
+
+def events_after(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
+    """At most ``limit`` lines of the history behind number ``after``, oldest first."""
+    query = select(History).where(History.id > after).order_by(History.id).limit(limit)
+    return [
+        {
+            "id": line.id,
+            "time": line.time,
+            "what": line.what,
+            "subject": line.subject,
+            "model": line.model,
+            "version": line.version,
+            "details": line.details,
+        }
         for line in session.scalars(query)
     ]
 

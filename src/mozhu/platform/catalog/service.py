@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from mozhu.kernel.errors import MissingFile, UnknownReference, VersionFailed
 from mozhu.kernel.files import sha256_json
@@ -162,6 +163,22 @@ class Registry(CatalogueRoom):
             return sha256_json([])
         with database.reading() as session:
             return sha256_json([view.to_json() for view in rows.facts(session)])
+
+    def newest_event(self) -> int:
+        """The number of the last thing that happened; 0 where nothing has."""
+        database = self._existing()
+        if database is None:
+            return 0
+        with database.reading() as session:
+            return rows.newest_event(session)
+
+    def events_after(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """What happened behind number ``after``, oldest first."""
+        database = self._existing()
+        if database is None:
+            return []
+        with database.reading() as session:
+            return rows.events_after(session, after, limit)
 
     def _parsed(self, reference: str) -> Reference:
         parsed = parse_reference(reference)

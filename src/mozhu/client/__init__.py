@@ -1,0 +1,1 @@
+"""A typed client of the REST service, sync and async."""

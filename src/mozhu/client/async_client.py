@@ -1,0 +1,127 @@
+"""``AsyncClient``: what ``Client`` does, for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import httpx2
+from typing_extensions import ParamSpec
+
+from mozhu.client import calls
+from mozhu.client.asking import AGAIN, TRIES, Ask, answer_of, headers_for, is_here, unreachable, wait_s
+from mozhu.client.stream import EventLines
+from mozhu.kernel.errors import ServiceUnreachable
+from mozhu.specs.wire.events import EventWire
+from mozhu.specs.wire.models import ModelWire
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncCall(Generic[P, T]):
+    """A method of a client: makes the request, sends it, gives its answer."""
+
+    def __init__(self, make: Callable[P, Ask[T]]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, client: AsyncClient, owner: type[AsyncClient]) -> Callable[P, Awaitable[T]]:
+        def call(*args: P.args, **given: P.kwargs) -> Awaitable[T]:
+            return client.send(self._make(*args, **given))
+
+        return call
+
+
+class AsyncClient:
+    """Speaks to the service at ``server``; an async context manager. See :class:`mozhu.client.client.Client`."""
+
+    models = AsyncCall(calls.models)
+    model = AsyncCall(calls.model)
+    validate_model = AsyncCall(calls.validate_model)
+    rescan = AsyncCall(calls.rescan)
+    datasets = AsyncCall(calls.datasets)
+    dataset = AsyncCall(calls.dataset)
+    dataset_row = AsyncCall(calls.dataset_row)
+    validate_dataset = AsyncCall(calls.validate_dataset)
+    events = AsyncCall(calls.events)
+
+    def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
+        self.server = server.rstrip("/")
+        self.http = httpx2.AsyncClient(
+            base_url=self.server,
+            headers=headers_for(token),
+            timeout=timeout_s,
+            trust_env=not is_here(server),
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self.http.aclose()
+
+    async def send(self, ask: Ask[T]) -> T:
+        """The answer to ``ask``.
+
+        Raises:
+            ServiceUnreachable: API-020. StrangeAnswer: API-021. MozhuError: what the service said.
+        """
+        headers = ask.all_headers()
+        for attempt in range(TRIES):
+            is_last = attempt == TRIES - 1
+            try:
+                response = await self.http.request(
+                    ask.method, ask.url, params=ask.query(), json=ask.body, headers=headers
+                )
+            except httpx2.TransportError as error:
+                if is_last or isinstance(error, (httpx2.UnsupportedProtocol, httpx2.ConnectTimeout)):
+                    raise unreachable(self.server, error) from error
+                await asyncio.sleep(wait_s(attempt, None))
+                continue
+            if response.status_code in AGAIN and not is_last:
+                await asyncio.sleep(wait_s(attempt, response.headers.get("retry-after")))
+                continue
+            answer: T = answer_of(self.server, response.status_code, response.content)
+            return answer
+        raise ServiceUnreachable(server=self.server, reason="")
+
+    async def all_models(self, search: str | None = None) -> AsyncIterator[ModelWire]:
+        """Every model, page after page."""
+        cursor = None
+        while True:
+            page = await self.models(search=search, limit=200, cursor=cursor)
+            for model in page["items"]:
+                yield model
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def watch(self, after: int | None = None) -> AsyncIterator[EventWire]:
+        """Events as they happen, each once; a broken stream is taken up where it broke."""
+        lines = EventLines(after)
+        attempt = 0
+        while True:
+            try:
+                stream = self.http.stream("GET", lines.url, headers=lines.headers(), timeout=60)
+                async with stream as response:
+                    if response.status_code >= 400:
+                        answer_of(self.server, response.status_code, await response.aread())
+                    attempt = 0
+                    async for line in response.aiter_lines():
+                        event = lines.feed(line)
+                        if event is not None:
+                            yield event
+            except httpx2.TransportError as error:
+                attempt += 1
+                if attempt >= TRIES:
+                    raise unreachable(self.server, error) from error
+            await asyncio.sleep(wait_s(attempt, None))

@@ -1,0 +1,46 @@
+"""Every request that the service takes, as it is sent; the two clients send them."""
+
+from __future__ import annotations
+
+from mozhu.client.asking import Ask, get, segment
+from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
+from mozhu.specs.wire.events import EventsPage
+from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
+
+
+def models(search: str | None = None, limit: int | None = None, cursor: str | None = None) -> Ask[ModelsPage]:
+    return get("/models", search=search, limit=limit, cursor=cursor)
+
+
+def model(name: str) -> Ask[ModelDetailWire]:
+    return get(f"/models/{segment(name)}")
+
+
+def validate_model(name: str) -> Ask[ValidationWire]:
+    return Ask("POST", f"/models/{segment(name)}/validate")
+
+
+def rescan(keep: bool = True) -> Ask[RescanWire]:
+    return Ask("POST", "/registry/rescan", {"keep": keep})
+
+
+def datasets(
+    search: str | None = None, state: str | None = None, limit: int | None = None, cursor: str | None = None
+) -> Ask[DatasetsPage]:
+    return get("/datasets", search=search, state=state, limit=limit, cursor=cursor)
+
+
+def dataset(name: str) -> Ask[DatasetDetailWire]:
+    return get(f"/datasets/{segment(name)}")
+
+
+def dataset_row(name: str, row: str) -> Ask[DatasetRowWire]:
+    return get(f"/datasets/{segment(name)}/rows/{segment(row)}")
+
+
+def validate_dataset(name: str) -> Ask[DatasetReportWire]:
+    return Ask("POST", f"/datasets/{segment(name)}/validate")
+
+
+def events(after: int = 0, limit: int | None = None) -> Ask[EventsPage]:
+    return get("/events/history", after=after, limit=limit)

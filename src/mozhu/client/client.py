@@ -1,0 +1,141 @@
+"""``Client``: a service's models, data sets and files, asked from a program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import httpx2
+from typing_extensions import ParamSpec
+
+from mozhu.client import calls
+from mozhu.client.asking import (
+    AGAIN,
+    TRIES,
+    Ask,
+    answer_of,
+    headers_for,
+    is_here,
+    unreachable,
+    wait_s,
+)
+from mozhu.client.stream import EventLines
+from mozhu.kernel.errors import ServiceUnreachable
+from mozhu.specs.wire.events import EventWire
+from mozhu.specs.wire.models import ModelWire
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Call(Generic[P, T]):
+    """A method of a client: makes the request, sends it, gives its answer."""
+
+    def __init__(self, make: Callable[P, Ask[T]]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, client: Client, owner: type[Client]) -> Callable[P, T]:
+        def call(*args: P.args, **given: P.kwargs) -> T:
+            return client.send(self._make(*args, **given))
+
+        return call
+
+
+class Client:
+    """Speaks to the service at ``server``; a context manager, safe in several threads.
+
+    A request that can be repeated is sent again when the connection breaks or the service is busy. What the
+    service refuses comes as the catalogue's error, with the same code as on the service's own machine.
+
+    Args:
+        token: The bearer token; without it that of ``MOZHU_TOKEN``.
+    """
+
+    models = Call(calls.models)
+    model = Call(calls.model)
+    validate_model = Call(calls.validate_model)
+    rescan = Call(calls.rescan)
+    datasets = Call(calls.datasets)
+    dataset = Call(calls.dataset)
+    dataset_row = Call(calls.dataset_row)
+    validate_dataset = Call(calls.validate_dataset)
+    events = Call(calls.events)
+
+    def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
+        self.server = server.rstrip("/")
+        self.http = httpx2.Client(
+            base_url=self.server,
+            headers=headers_for(token),
+            timeout=timeout_s,
+            trust_env=not is_here(server),
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.http.close()
+
+    def send(self, ask: Ask[T]) -> T:
+        """The answer to ``ask``.
+
+        Raises:
+            ServiceUnreachable: API-020. StrangeAnswer: API-021. MozhuError: what the service said.
+        """
+        headers = ask.all_headers()
+        for attempt in range(TRIES):
+            is_last = attempt == TRIES - 1
+            try:
+                response = self.http.request(
+                    ask.method, ask.url, params=ask.query(), json=ask.body, headers=headers
+                )
+            except httpx2.TransportError as error:
+                if is_last or isinstance(error, (httpx2.UnsupportedProtocol, httpx2.ConnectTimeout)):
+                    raise unreachable(self.server, error) from error
+                time.sleep(wait_s(attempt, None))
+                continue
+            if response.status_code in AGAIN and not is_last:
+                time.sleep(wait_s(attempt, response.headers.get("retry-after")))
+                continue
+            answer: T = answer_of(self.server, response.status_code, response.content)
+            return answer
+        raise ServiceUnreachable(server=self.server, reason="")
+
+    def all_models(self, search: str | None = None) -> Iterator[ModelWire]:
+        """Every model, page after page."""
+        cursor = None
+        while True:
+            page = self.models(search=search, limit=200, cursor=cursor)
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def watch(self, after: int | None = None) -> Iterator[EventWire]:
+        """Events as they happen, each once; a broken stream is taken up where it broke."""
+        lines = EventLines(after)
+        attempt = 0
+        while True:
+            try:
+                with self.http.stream("GET", lines.url, headers=lines.headers(), timeout=60) as response:
+                    if response.status_code >= 400:
+                        answer_of(self.server, response.status_code, response.read())
+                    attempt = 0
+                    for line in response.iter_lines():
+                        event = lines.feed(line)
+                        if event is not None:
+                            yield event
+            except httpx2.TransportError as error:
+                attempt += 1
+                if attempt >= TRIES:
+                    raise unreachable(self.server, error) from error
+            time.sleep(wait_s(attempt, None))

@@ -1,0 +1,1 @@
+"""HTTP: the platform's services as REST, for the console, the command line and other programs."""

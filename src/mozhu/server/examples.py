@@ -1,0 +1,43 @@
+"""Examples of the OpenAPI document, by operation; a test holds each against its schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VERSION: dict[str, Any] = {
+    "reference": "medical-qa:v1",
+    "name": "medical-qa",
+    "label": "v1",
+    "seq": 1,
+    "state": "ready",
+    "kind": "adapter",
+    "model_type": "lora",
+    "base_model": "Qwen/Qwen2.5-7B-Instruct",
+    "task": "medical_qa",
+    "description": "医疗问答",
+    "training_dataset": "medical_qa:v3",
+    "training_steps": 1000,
+    "performance": {"bleu": 0.75, "rouge-l": 0.68},
+    "tags": ["medical", "zh"],
+    "path": "finetuned/lora/medical-qa/v1",
+    "size_bytes": 16777216,
+    "checksum": "sha256:5b0b1f0e6c1f",
+    "certified": True,
+    "created": "2026-11-21T08:00:00.120Z",
+    "registered": "2026-11-21T09:00:00.000Z",
+    "owner": "local",
+    "team": "local",
+}
+MODEL: dict[str, Any] = {
+    "name": "medical-qa",
+    "owner": "local",
+    "team": "local",
+    "created": "2026-11-21T09:00:00.000Z",
+    "updated": "2026-11-21T09:00:00.000Z",
+    "version_count": 1,
+    "newest": VERSION,
+}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "list_models": {"search": "医疗", "answer": {"items": [MODEL], "next": None}},
+    "show_model": {"name": "medical-qa"},
+}

@@ -1,0 +1,71 @@
+"""The web application over one composition."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from mozhu import __version__
+from mozhu.app import Composition
+from mozhu.server import problems
+from mozhu.server.documents import document
+from mozhu.server.feed import Feed
+from mozhu.server.gate import Gate, Stopping
+from mozhu.server.metrics import Metrics
+from mozhu.server.routes import datasets, events, health, models
+from mozhu.specs.wire.place import PREFIX
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def make_app(composition: Composition) -> FastAPI:
+    """The service: REST under ``/api/v1``, health and metrics beside it."""
+    app = FastAPI(
+        title="Mozhu",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+        lifespan=_running,
+    )
+    app.state.composition = composition
+    app.state.metrics = Metrics()
+    app.state.feed = Feed(composition)
+    app.state.stopping = Stopping()
+    app.add_middleware(
+        Gate, hosts=_hosts(composition), metrics=app.state.metrics, stopping=app.state.stopping
+    )
+    problems.install(app)
+    for router in (health.router, models.router, datasets.router, events.router):
+        app.include_router(router)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app
+
+
+def stop(app: FastAPI) -> None:
+    """From now on streams end, answers close their connections, and ``/readyz`` says no."""
+    app.state.stopping.is_set = True
+    app.state.feed.stop()
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    app.state.feed.start()
+    yield
+    app.state.feed.stop()
+    app.state.composition.close()
+
+
+def _hosts(composition: Composition) -> tuple[str, ...]:
+    settings = composition.settings
+    own = () if settings.host in ("0.0.0.0", "::") else (settings.host,)
+    return (*_LOOPBACK, *own, *settings.allowed_hosts)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,1 @@
+"""One file a domain: paths, what they take, what they answer."""

@@ -1,0 +1,60 @@
+"""Data sets and their versions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mozhu.server.answers import answer, found
+from mozhu.server.cursors import cursor_after, key_of
+from mozhu.server.identity import Asks, Services
+from mozhu.server.routes.models import Cursor, Limit, Name, Search
+from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
+from mozhu.specs.wire.models import State
+from mozhu.specs.wire.place import PREFIX
+
+router = APIRouter(prefix=PREFIX, tags=["datasets"])
+Row = Annotated[str, Path(min_length=1, max_length=300, description="a row's number or its id")]
+
+
+@router.get("/datasets", response_model=DatasetsPage)
+def list_datasets(
+    request: Request,
+    services: Services,
+    asks: Asks,
+    search: Search = None,
+    state: Annotated[State | None, Query()] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Data sets with their newest versions, last changed first."""
+    question = {"search": search, "state": state}
+    after = key_of(cursor, question, 2)
+    datasets = services.datasets.list_datasets(search, state)
+    if after:
+        datasets = [dataset for dataset in datasets if [dataset.updated, dataset.name] < after]
+    shown, rest = datasets[:limit], datasets[limit:]
+    following = cursor_after([shown[-1].updated, shown[-1].name], question) if rest else None
+    return found(request, {"items": [dataset.to_json() for dataset in shown], "next": following})
+
+
+@router.get("/datasets/{name}", response_model=DatasetDetailWire)
+def show_dataset(request: Request, services: Services, asks: Asks, name: Name) -> Response:
+    """One data set, how it was made, who used it, and its history."""
+    return found(request, services.datasets.show(name).to_json())
+
+
+@router.get("/datasets/{name}/rows/{row}", response_model=DatasetRowWire)
+def show_dataset_row(request: Request, services: Services, asks: Asks, name: Name, row: Row) -> Response:
+    """One row of a version, and where it came from."""
+    return found(request, services.datasets.row(name, row).to_json())
+
+
+@router.post("/datasets/{name}/validate", response_model=DatasetReportWire)
+def validate_dataset(services: Services, asks: Asks, name: Name) -> Response:
+    """Everything that is wrong with a version's files; it gets the state that they deserve."""
+    services.datasets.show(name)
+    return answer(services.datasets.validate(name).to_json())

@@ -1,0 +1,95 @@
+"""Models and their versions on the wire."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+State = Literal["uploading", "checking", "ready", "failed"]
+
+
+class VersionWire(TypedDict):
+    """One version. ``reference`` is ``name:label``; times are UTC, ISO 8601."""
+
+    reference: str
+    name: str
+    label: str
+    seq: int
+    state: State
+    kind: str
+    model_type: str
+    base_model: str
+    task: str
+    description: str
+    training_dataset: str
+    training_steps: int
+    performance: dict[str, Any]
+    tags: list[str]
+    path: str
+    size_bytes: int
+    checksum: str
+    certified: bool
+    created: str
+    registered: str
+    owner: str
+    team: str
+
+
+class ModelWire(TypedDict):
+    """A model with its newest version."""
+
+    name: str
+    owner: str
+    team: str
+    created: str
+    updated: str
+    version_count: int
+    newest: VersionWire
+
+
+class HistoryWire(TypedDict):
+    time: str
+    what: str
+    model: str
+    version: str
+    details: dict[str, Any]
+
+
+class ModelDetailWire(TypedDict):
+    """``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first."""
+
+    model: ModelWire
+    chosen: VersionWire
+    versions: list[VersionWire]
+    history: list[HistoryWire]
+
+
+class ModelsPage(TypedDict):
+    """``next`` is the cursor of the page that follows, null on the last one."""
+
+    items: list[ModelWire]
+    next: str | None
+
+
+class ValidationWire(TypedDict):
+    path: str
+    kind: str
+    reference: str | None
+    state: State | None
+    certified: bool
+    file_count: int
+    size_bytes: int
+    checksum: str | None
+    is_whole: bool
+    problems: list[dict[str, Any]]
+
+
+class RescanWire(TypedDict):
+    models: int
+    versions: int
+    added: list[str]
+    gone: list[str]
+    failed: list[str]
+    refused: list[dict[str, Any]]
+    datasets: dict[str, Any]

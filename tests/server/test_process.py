@@ -1,0 +1,125 @@
+"""`mozhu up` as a process: says where it is, shows the token once, and stops without losing a request."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from mozhu.client.client import Client
+from mozhu.platform.accounts.local_token import TOKEN_FILE
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+
+class Process:
+    """``words``: what it has said so far."""
+
+    def __init__(self, workspace: Path, *flags: str) -> None:
+        environment = {**os.environ, "MOZHU_WORKSPACE": str(workspace), "MOZHU_LANG": "en"}
+        command = [sys.executable, "-m", "mozhu", "up", "--port", "0", *flags]
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        self.words: list[str] = []
+        self.address = ""
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.words.append(line)
+            found = re.search(r"Mozhu is at (\S+)", line)
+            if found:
+                self.address = found[1]
+            if '"event": "started"' in line:
+                self._ready.set()
+        self._ready.set()
+
+    def wait(self) -> None:
+        assert self._ready.wait(60) and self.address, "".join(self.words)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        self._reader.join(10)
+        return code
+
+
+@contextmanager
+def running(workspace: Path, *flags: str) -> Iterator[Process]:
+    process = Process(workspace, *flags)
+    try:
+        process.wait()
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.process.kill()
+            process.process.wait()
+        process._reader.join(10)
+
+
+def test_up_needs_nothing_else_and_shows_its_token_once(workspace: Path) -> None:
+    with running(workspace) as up:
+        token = (workspace / "5_models" / TOKEN_FILE).read_text().strip()
+        assert stat.S_IMODE((workspace / "5_models" / TOKEN_FILE).stat().st_mode) == 0o600
+        with Client(up.address, token) as client:
+            assert client.models() == {"items": [], "next": None}
+        assert up.stop() == 0
+    assert sum(token in line for line in up.words) == 1
+    with running(workspace) as again:
+        assert again.stop(signal.SIGINT) == 0
+    assert not any(token in line for line in again.words)
+
+
+def test_a_taken_port_is_a_clear_error(workspace: Path) -> None:
+    with running(workspace) as up:
+        port = up.address.rpartition(":")[2]
+        environment = {**os.environ, "MOZHU_WORKSPACE": str(workspace), "MOZHU_LANG": "en"}
+        command = [sys.executable, "-m", "mozhu", "up", "--port", port]
+        second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 5 and "API-030" in second.stderr
+
+
+def test_a_stop_loses_no_request(workspace: Path) -> None:
+    """Whoever is connected is answered whole, and told with the answer that the connection ends."""
+    answered, broken = [0], []
+    with running(workspace) as up:
+        token = (workspace / "5_models" / TOKEN_FILE).read_text().strip()
+        goodbyes: list[int] = []
+
+        def ask() -> None:
+            headers = {"Authorization": f"Bearer {token}"}
+            with httpx2.Client(base_url=up.address, headers=headers, timeout=30) as http:
+                while True:
+                    try:
+                        answer = http.get("/api/v1/models")
+                        assert answer.status_code == 200 and answer.json()["next"] is None
+                    except httpx2.TransportError as error:
+                        broken.append(repr(error))
+                        return
+                    answered[0] += 1
+                    if answer.headers.get("connection") == "close":
+                        goodbyes.append(1)
+                        return
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while answered[0] < 50 and not broken:
+            time.sleep(0.01)
+        assert up.stop() == 0
+        for thread in threads:
+            thread.join(30)
+    assert answered[0] >= 50 and broken == [] and len(goodbyes) == len(threads)
