@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from services.postgres import PostgresServer, missing_parts, running_postgres
 from services.required import require
 from services.s3 import S3Server, missing_programs, running_s3
 
@@ -55,3 +56,37 @@ def s3_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     server = s3_server.client()
     server.create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL for the whole session."""
+    require("PostgreSQL", missing_parts())
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """The name of a database there with the tables of today and no row, to be copied."""
+    from mozhu.platform.database.engine import open_database
+
+    url = postgres_server.make()
+    open_database(url).close()
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """The address of a new database with the tables of today."""
+    url = postgres_server.make(postgres_template)
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a new database without tables."""
+    url = postgres_server.make()
+    yield url
+    postgres_server.drop(url)

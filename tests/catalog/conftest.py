@@ -1,4 +1,4 @@
-"""A workspace and its registry."""
+"""A workspace and its registry, on each of the two engines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from mozhu.platform.catalog.service import Registry
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Where the catalogue of the workspace is; a test for one engine only takes this fixture indirectly."""
+    return str(request.param)
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def workspace(
+    tmp_path: Path, engine: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     root = tmp_path / "workspace"
     (root / "0_configs").mkdir(parents=True)
+    if engine == "postgres":
+        monkeypatch.setenv("MOZHU_UP__DATABASE", request.getfixturevalue("postgres_url"))
     return root
 
 

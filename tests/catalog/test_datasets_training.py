@@ -23,6 +23,12 @@ from mozhu.workspace.places import training_folder
 
 
 @pytest.fixture
+def engine() -> str:
+    """Training asks files, not the database: one engine is enough here."""
+    return "sqlite"
+
+
+@pytest.fixture
 def home(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("MOZHU_WORKSPACE", str(workspace))
     monkeypatch.chdir(workspace)

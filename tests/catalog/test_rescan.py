@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 from registry_artefacts import write_adapter, write_gguf, write_model, write_run
+from sqlalchemy import delete
 
 from mozhu.kernel.errors import DamagedRegistry, UnknownReference
 from mozhu.platform.catalog.service import Registry
-from mozhu.platform.database.engine import CATALOG
+from mozhu.platform.database.engine import CATALOG, open_database
+from mozhu.platform.database.tables import Table
 
 
 def fill(registry, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -23,9 +26,17 @@ def fill(registry, tmp_path) -> None:  # type: ignore[no-untyped-def]
 
 
 def drop(registry) -> None:  # type: ignore[no-untyped-def]
+    """The database is lost: its file, or every row on the server."""
     registry.close()
     for path in registry.models.glob(f"{CATALOG}*"):
         path.unlink()
+    url = os.environ.get("MOZHU_UP__DATABASE")
+    if url:
+        database = open_database(url)
+        with database.writing() as session:
+            for table in reversed(Table.metadata.sorted_tables):
+                session.execute(delete(table))
+        database.close()
 
 
 def test_rows_are_the_same_after_the_database_was_lost(registry, tmp_path):
@@ -98,6 +109,7 @@ def test_a_folder_of_seed_000_laid_down_by_hand_is_taken(registry):
     )
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_damaged_database_is_said_so_and_rebuilt_after_it_is_moved_away(registry, workspace, tmp_path):
     fill(registry, tmp_path)
     before = registry.fingerprint()

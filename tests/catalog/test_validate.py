@@ -29,6 +29,12 @@ from mozhu.specs.records.manifest import Manifest, make_manifest, manifest_probl
 WEIGHTS = "model.safetensors"
 
 
+@pytest.fixture
+def engine() -> str:
+    """What is wrong with files is found without the database: one engine is enough here."""
+    return "sqlite"
+
+
 def found(report) -> set[tuple[str, str]]:  # type: ignore[no-untyped-def]
     return {(problem.file, problem.code) for problem in report.errors}
 

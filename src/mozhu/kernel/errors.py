@@ -699,6 +699,19 @@ class DamagedSnapshot(DataError):
     code = "REG-015"
 
 
+class NoDatabase(MachineError):
+    """The database server cannot be reached, or was lost in the middle; nothing half-written is left."""
+
+    code = "REG-016"
+    status = 503
+
+
+class BadDatabaseAddress(UsageError):
+    """An address that names no database that Mozhu can use; a password in it is never shown."""
+
+    code = "REG-017"
+
+
 # ---------------------------------------------------------------- blobs
 class BlobMissing(DataError):
     """The store has no content of this hash."""

@@ -111,6 +111,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "find_reference": "mozhu.platform.catalog.service:find_reference",
         "register_dataset": "mozhu.platform.catalog.datasets.service:datasets_register",
         "find_dataset": "mozhu.platform.catalog.datasets.service:find_dataset",
+        "migrate_database": "mozhu.platform.database.migrate:migrate",
         "model_folder": "mozhu.engine.weights.folder:ModelFolder",
         "fingerprint": "mozhu.engine.weights.fingerprint:fingerprint",
     },

@@ -10,7 +10,10 @@ from typing import TypeVar
 
 from mozhu.kernel.paths import Workspace
 from mozhu.kernel.progress import utc_now
+from mozhu.platform.database.address import is_address
 from mozhu.platform.database.engine import CATALOG, Database, open_database
+from mozhu.specs.layers import Layers, resolve
+from mozhu.specs.service import ServiceSpec
 
 R = TypeVar("R", bound="CatalogueRoom")
 
@@ -20,13 +23,22 @@ class CatalogueRoom:
 
     Args:
         root: The workspace; what is registered lies under ``5_models``.
+        database: An open one, which stays open, or its address; without one that of the workspace.
         clock: The time, injected in tests.
     """
 
-    def __init__(self, root: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        database: Database | Path | str | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self.models = Workspace(Path(root).absolute()).models
         self._clock = clock
-        self._database: Database | None = None
+        self._lent = isinstance(database, Database)
+        self._database: Database | None = database if isinstance(database, Database) else None
+        self._where = database if isinstance(database, (Path, str)) else database_of(self.models)
 
     def __enter__(self: R) -> R:
         return self
@@ -37,16 +49,23 @@ class CatalogueRoom:
         self.close()
 
     def close(self) -> None:
-        if self._database is not None:
+        if self._database is not None and not self._lent:
             self._database.close()
             self._database = None
 
     def _opened(self) -> Database:
         """The database, made where it is missing."""
         if self._database is None:
-            self._database = open_database(self.models / CATALOG)
+            self._database = open_database(self._where)
         return self._database
 
     def _existing(self) -> Database | None:
         """The database, where there is one: reading makes nothing."""
-        return self._opened() if self._database or (self.models / CATALOG).is_file() else None
+        there = self._database or is_address(self._where) or Path(self._where).is_file()
+        return self._opened() if there else None
+
+
+def database_of(models: Path) -> Path | str:
+    """Where the catalogue of a workspace is: what the service's settings say, else its own file."""
+    settings = resolve(ServiceSpec, Layers(flags={}, workspace=Workspace(models.parent))).spec
+    return settings.database or models / CATALOG

@@ -1,20 +1,19 @@
-"""The tables of the catalogue. ``owner`` and ``team`` stand ready for accounts; one machine is ``local``.
+"""The tables of the catalogue; each change of them is a step in ``migrations/versions``.
 
-Times are UTC ISO 8601 with milliseconds and ``Z``, so that they sort as text.
+``owner`` and ``team`` stand ready for accounts; one machine is ``local``. Times are UTC ISO 8601 with
+milliseconds and ``Z``, so that they sort as text.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-# Raise by one with every change of the tables, together with the step that brings an older file up to it.
-SCHEMA_VERSION = 2
-LOCAL = "local"
+from mozhu.platform.database.columns import BIG
 
-_BIG = BigInteger().with_variant(Integer, "sqlite")
+LOCAL = "local"
 
 
 class Table(DeclarativeBase):
@@ -26,15 +25,15 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, int: _BIG}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, int: BIG}
 
 
 class SchemaVersion(Table):
-    """Which tables this file has, and since when: one row for each step that brought it so far."""
+    """What releases before the steps of ``migrations/`` read; it tells them that this database is too new."""
 
     __tablename__ = "schema_version"
 
-    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     applied: Mapped[str]
 
 

@@ -1,0 +1,1 @@
+"""The steps, from the first release's tables to those of today."""
