@@ -10,7 +10,12 @@ from pathlib import Path
 from mozhu.kernel.paths import Workspace
 from mozhu.platform.accounts.local_token import LocalToken, local_token
 from mozhu.platform.catalog.datasets.service import Datasets
+from mozhu.platform.catalog.events import known_events
+from mozhu.platform.catalog.room import database_of
 from mozhu.platform.catalog.service import Registry
+from mozhu.platform.database.engine import Database, open_database
+from mozhu.platform.replays.service import Replays
+from mozhu.platform.webhooks.service import Webhooks
 from mozhu.specs.service import ServiceSpec
 
 
@@ -21,23 +26,30 @@ class Composition:
     workspace: Workspace
     settings: ServiceSpec
     token: LocalToken
+    database: Database
     registry: Registry
     datasets: Datasets
+    replays: Replays
+    webhooks: Webhooks
 
     def close(self) -> None:
-        self.registry.close()
-        self.datasets.close()
+        self.database.close()
 
 
 def compose(root: Path, settings: ServiceSpec) -> Composition:
     """The services of the workspace ``root``, with its database made where it is missing."""
     workspace = Workspace(Path(root).absolute())
+    token = local_token(workspace.models)
+    database = open_database(settings.database or database_of(workspace.models))
     return Composition(
         workspace=workspace,
         settings=settings,
-        token=local_token(workspace.models),
-        registry=Registry(workspace.root),
-        datasets=Datasets(workspace.root),
+        token=token,
+        database=database,
+        registry=Registry(workspace.root, database=database),
+        datasets=Datasets(workspace.root, database=database),
+        replays=Replays(database),
+        webhooks=Webhooks(database, known_events(), private=settings.webhook_private_addresses),
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.remote import list_datasets
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.datasets.service import datasets_list
 from mozhu.specs.datasets import DatasetListSpec
 
 _COLUMNS = ("name", "version", "versions", "state", "rows", "parts", "size", "registered")
 
 
 def act(call: Call) -> int:
-    found = datasets_list(call.home.root, call.spec)
+    found = list_datasets(call)
     if not found and not call.output.as_json:
         asked = call.spec.search or call.spec.state
         call.output.say(text("datasets.list.no_match" if asked else "datasets.list.empty"))

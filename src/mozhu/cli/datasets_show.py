@@ -8,8 +8,8 @@ from typing import Any
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.output import Output
+from mozhu.cli.remote import show_dataset, show_dataset_row
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.datasets.service import datasets_row, datasets_show
 from mozhu.platform.catalog.datasets.snapshots import CARD
 from mozhu.platform.catalog.datasets.views import DatasetDetail, DatasetRow
 from mozhu.specs.datasets import DatasetShowSpec
@@ -25,10 +25,10 @@ _TOLD = frozenset({"name", "created", "sources", "rejected", "settings", "sha256
 def act(call: Call) -> int:
     spec: DatasetShowSpec = call.spec
     if spec.row is not None:
-        found = datasets_row(call.home.root, spec.name, spec.row)
+        found = show_dataset_row(call)
         call.output.data(found.to_json(), "\n".join(_row_lines(found)))
         return 0
-    detail = datasets_show(call.home.root, spec)
+    detail = show_dataset(call)
     if call.output.as_json:
         call.output.data(detail.to_json())
         return 0

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.remote import validate_dataset
 from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.datasets.service import datasets_validate
 from mozhu.platform.catalog.datasets.views import DatasetReport
 from mozhu.specs.datasets import DatasetValidateSpec
-from mozhu.workspace.places import with_absolute_paths
 
 
 def act(call: Call) -> int:
-    report = datasets_validate(call.home.root, with_absolute_paths(call.spec))
+    report = validate_dataset(call)
     call.output.data(report.to_json(), "\n".join(report_lines(report)))
     return report.exit_code
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.remote import list_models
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.service import registry_list
 from mozhu.specs.registry import ListSpec
 
 _COLUMNS = ("name", "version", "versions", "state", "kind", "base_model", "size", "created")
 
 
 def act(call: Call) -> int:
-    models = registry_list(call.home.root, call.spec)
+    models = list_models(call)
     if not models and not call.output.as_json:
         search = call.spec.search
         call.output.say(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.remote import rescan
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.service import registry_rescan
 from mozhu.platform.catalog.views import DatasetRescan
 from mozhu.specs.registry import RescanSpec
 
 
 def act(call: Call) -> int:
-    root = call.home.root
-    report = registry_rescan(root, call.spec, keep=not call.dry_run)
+    report = rescan(call)
     counts = {name: getattr(report, name) for name in ("models", "versions")}
     lists = {name: len(getattr(report, name)) for name in ("added", "gone", "failed", "refused")}
     words = text("registry.rescan.done", **counts, **lists)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.remote import show_model
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.service import registry_show
 from mozhu.platform.catalog.views import VersionView
 from mozhu.specs.registry import ShowSpec
 
@@ -12,7 +12,7 @@ _COLUMNS = ("version", "state", "kind", "certified", "size", "registered", "path
 
 
 def act(call: Call) -> int:
-    detail = registry_show(call.home.root, call.spec)
+    detail = show_model(call)
     if call.output.as_json:
         call.output.data(detail.to_json())
         return 0

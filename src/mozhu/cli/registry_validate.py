@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.remote import validate_model
 from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.service import registry_validate
 from mozhu.platform.catalog.views import ValidationReport
 from mozhu.specs.registry import ValidateSpec
-from mozhu.workspace.places import with_absolute_paths
 
 
 def act(call: Call) -> int:
-    spec: ValidateSpec = with_absolute_paths(call.spec)
-    report = registry_validate(call.home.root, spec)
+    report = validate_model(call)
     if call.output.as_json:
         call.output.data(report.to_json())
         return report.exit_code

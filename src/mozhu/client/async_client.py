@@ -14,6 +14,7 @@ from mozhu.client import calls
 from mozhu.client.asking import AGAIN, TRIES, Ask, answer_of, headers_for, is_here, unreachable, wait_s
 from mozhu.client.stream import EventLines
 from mozhu.kernel.errors import ServiceUnreachable
+from mozhu.specs.wire.datasets import DatasetWire
 from mozhu.specs.wire.events import EventWire
 from mozhu.specs.wire.models import ModelWire
 
@@ -47,6 +48,11 @@ class AsyncClient:
     dataset_row = AsyncCall(calls.dataset_row)
     validate_dataset = AsyncCall(calls.validate_dataset)
     events = AsyncCall(calls.events)
+    webhooks = AsyncCall(calls.webhooks)
+    webhook = AsyncCall(calls.webhook)
+    add_webhook = AsyncCall(calls.add_webhook)
+    remove_webhook = AsyncCall(calls.remove_webhook)
+    deliveries = AsyncCall(calls.deliveries)
 
     def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
         self.server = server.rstrip("/")
@@ -101,6 +107,19 @@ class AsyncClient:
             page = await self.models(search=search, limit=200, cursor=cursor)
             for model in page["items"]:
                 yield model
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def all_datasets(
+        self, search: str | None = None, state: str | None = None
+    ) -> AsyncIterator[DatasetWire]:
+        """Every data set, page after page."""
+        cursor = None
+        while True:
+            page = await self.datasets(search=search, state=state, limit=200, cursor=cursor)
+            for dataset in page["items"]:
+                yield dataset
             cursor = page["next"]
             if cursor is None:
                 return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mozhu.client.asking import Ask, get, segment
 from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
 from mozhu.specs.wire.events import EventsPage
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
+from mozhu.specs.wire.webhooks import DeliveriesPage, WebhooksList, WebhookWire
 
 
 def models(search: str | None = None, limit: int | None = None, cursor: str | None = None) -> Ask[ModelsPage]:
@@ -44,3 +47,23 @@ def validate_dataset(name: str) -> Ask[DatasetReportWire]:
 
 def events(after: int = 0, limit: int | None = None) -> Ask[EventsPage]:
     return get("/events/history", after=after, limit=limit)
+
+
+def webhooks() -> Ask[WebhooksList]:
+    return get("/webhooks")
+
+
+def webhook(webhook_id: str) -> Ask[WebhookWire]:
+    return get(f"/webhooks/{segment(webhook_id)}")
+
+
+def add_webhook(url: str, events: Sequence[str] = ("*",)) -> Ask[WebhookWire]:
+    return Ask("POST", "/webhooks", body={"url": url, "events": list(events)})
+
+
+def remove_webhook(webhook_id: str) -> Ask[None]:
+    return Ask("DELETE", f"/webhooks/{segment(webhook_id)}")
+
+
+def deliveries(webhook_id: str, before: int | None = None, limit: int | None = None) -> Ask[DeliveriesPage]:
+    return get(f"/webhooks/{segment(webhook_id)}/deliveries", before=before, limit=limit)

@@ -23,6 +23,7 @@ from mozhu.client.asking import (
 )
 from mozhu.client.stream import EventLines
 from mozhu.kernel.errors import ServiceUnreachable
+from mozhu.specs.wire.datasets import DatasetWire
 from mozhu.specs.wire.events import EventWire
 from mozhu.specs.wire.models import ModelWire
 
@@ -63,6 +64,11 @@ class Client:
     dataset_row = Call(calls.dataset_row)
     validate_dataset = Call(calls.validate_dataset)
     events = Call(calls.events)
+    webhooks = Call(calls.webhooks)
+    webhook = Call(calls.webhook)
+    add_webhook = Call(calls.add_webhook)
+    remove_webhook = Call(calls.remove_webhook)
+    deliveries = Call(calls.deliveries)
 
     def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
         self.server = server.rstrip("/")
@@ -115,6 +121,16 @@ class Client:
         cursor = None
         while True:
             page = self.models(search=search, limit=200, cursor=cursor)
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def all_datasets(self, search: str | None = None, state: str | None = None) -> Iterator[DatasetWire]:
+        """Every data set, page after page."""
+        cursor = None
+        while True:
+            page = self.datasets(search=search, state=state, limit=200, cursor=cursor)
             yield from page["items"]
             cursor = page["next"]
             if cursor is None:

@@ -107,6 +107,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "find_model": "mozhu.engine.weights.references:find_model",
         "serve": "mozhu.server.run:serve",
         "check_service": "mozhu.server.run:check",
+        "client": "mozhu.client.client:Client",
         "open_document": "mozhu.server.run:open_document",
         "find_reference": "mozhu.platform.catalog.service:find_reference",
         "register_dataset": "mozhu.platform.catalog.datasets.service:datasets_register",

@@ -40,4 +40,16 @@ MODEL: dict[str, Any] = {
 EXAMPLES: dict[str, dict[str, Any]] = {
     "list_models": {"search": "医疗", "answer": {"items": [MODEL], "next": None}},
     "show_model": {"name": "medical-qa"},
+    "add_webhook": {
+        "body": {"url": "https://hooks.example.com/mozhu", "events": ["version.ready"]},
+        "answer": {
+            "id": "kX2f9c1QmZ0a8bYw",
+            "owner": "local",
+            "url": "https://hooks.example.com/mozhu",
+            "events": ["version.ready"],
+            "active": True,
+            "created": "2026-11-21T09:00:00.000Z",
+            "secret": "whsec_…",
+        },
+    },
 }

@@ -14,11 +14,11 @@ from mozhu.kernel.texts import text
 from mozhu.platform.accounts.local_token import TOKEN_FILE
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 
-_bearer = HTTPBearer(auto_error=False, scheme_name="token")
+bearer = HTTPBearer(auto_error=False, scheme_name="token")
 
 
 async def current_subject(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Subject:
     """The subject whose token the request bears; also from this machine, as any page in a browser is here too.
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
 from mozhu import __version__
 from mozhu.app import Composition
@@ -15,7 +16,8 @@ from mozhu.server.documents import document
 from mozhu.server.feed import Feed
 from mozhu.server.gate import Gate, Stopping
 from mozhu.server.metrics import Metrics
-from mozhu.server.routes import datasets, events, health, models
+from mozhu.server.rounds import Rounds
+from mozhu.server.routes import datasets, events, health, models, webhooks
 from mozhu.specs.wire.place import PREFIX
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -41,7 +43,7 @@ def make_app(composition: Composition) -> FastAPI:
         Gate, hosts=_hosts(composition), metrics=app.state.metrics, stopping=app.state.stopping
     )
     problems.install(app)
-    for router in (health.router, models.router, datasets.router, events.router):
+    for router in (health.router, models.router, datasets.router, events.router, webhooks.router):
         app.include_router(router)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
@@ -55,10 +57,14 @@ def stop(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
+    composition: Composition = app.state.composition
+    rounds = Rounds([("webhooks", composition.webhooks.deliver)])
     app.state.feed.start()
+    rounds.start()
     yield
     app.state.feed.stop()
-    app.state.composition.close()
+    await run_in_threadpool(rounds.stop)
+    composition.close()
 
 
 def _hosts(composition: Composition) -> tuple[str, ...]:

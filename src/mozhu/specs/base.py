@@ -55,3 +55,9 @@ class Spec(BaseModel):
     def work(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """What two requests of the same run have in common: ``fields`` without those that only say how it is done."""
         return {name: value for name, value in fields.items() if name not in cls.not_part_of_the_run}
+
+
+class RemoteSpec(Spec):
+    """Asked of the workspace on this machine, or of the service at ``server``."""
+
+    server: str | None = Field(default=None, pattern=r"^https?://\S+$")

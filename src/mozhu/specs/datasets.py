@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mozhu.specs.base import Spec, Words
+from mozhu.specs.base import RemoteSpec, Spec, Words
 
 
-class DatasetListSpec(Spec):
+class DatasetListSpec(RemoteSpec):
     """Every data set; ``search`` is a part of a name, version, tag or description."""
 
     verb: ClassVar[str] = "datasets.list"
@@ -32,7 +32,7 @@ class DatasetRegisterSpec(Spec):
     copy_files: bool = False
 
 
-class DatasetShowSpec(Spec):
+class DatasetShowSpec(RemoteSpec):
     """One data set; ``name`` is a reference. ``row``: one of its rows, by its number or its id."""
 
     verb: ClassVar[str] = "datasets.show"
@@ -41,7 +41,7 @@ class DatasetShowSpec(Spec):
     row: str | None = Field(default=None, min_length=1)
 
 
-class DatasetValidateSpec(Spec):
+class DatasetValidateSpec(RemoteSpec):
     """Whether a snapshot or a registered version still has every byte that it had."""
 
     verb: ClassVar[str] = "datasets.validate"

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mozhu.specs.base import Spec, Words
+from mozhu.specs.base import RemoteSpec, Spec, Words
 
 
-class ListSpec(Spec):
+class ListSpec(RemoteSpec):
     """Every model; ``search`` is a part of a name, task, tag, base or description."""
 
     verb: ClassVar[str] = "registry.list"
@@ -34,7 +34,7 @@ class RegisterSpec(Spec):
     copy_files: bool = False
 
 
-class ShowSpec(Spec):
+class ShowSpec(RemoteSpec):
     """One model; ``name`` is a registry reference."""
 
     verb: ClassVar[str] = "registry.show"
@@ -42,7 +42,7 @@ class ShowSpec(Spec):
     name: str = Field(min_length=1)
 
 
-class ValidateSpec(Spec):
+class ValidateSpec(RemoteSpec):
     """Whether a folder, a file or a registered version is whole."""
 
     verb: ClassVar[str] = "registry.validate"
@@ -51,7 +51,7 @@ class ValidateSpec(Spec):
     model_path: str = Field(min_length=1)
 
 
-class RescanSpec(Spec):
+class RescanSpec(RemoteSpec):
     """Rows anew from the sidecars."""
 
     verb: ClassVar[str] = "registry.rescan"

@@ -29,3 +29,9 @@ class Happening:
     version: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     subject: str = OF_MODEL
+
+
+def known_events() -> tuple[str, ...]:
+    """The names of everything that can happen in the catalogue."""
+    named = [value for name, value in globals().items() if name.isupper() and isinstance(value, str)]
+    return tuple(sorted(value for value in named if "." in value))

@@ -11,12 +11,13 @@ from starlette.responses import Response
 from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
+from mozhu.server.keyed import KeyedRoute
 from mozhu.server.routes.models import Cursor, Limit, Name, Search
 from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
 from mozhu.specs.wire.models import State
 from mozhu.specs.wire.place import PREFIX
 
-router = APIRouter(prefix=PREFIX, tags=["datasets"])
+router = APIRouter(prefix=PREFIX, tags=["datasets"], route_class=KeyedRoute)
 Row = Annotated[str, Path(min_length=1, max_length=300, description="a row's number or its id")]
 
 

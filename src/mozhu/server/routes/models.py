@@ -11,10 +11,11 @@ from starlette.responses import Response
 from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
+from mozhu.server.keyed import KeyedRoute
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
 from mozhu.specs.wire.place import PREFIX
 
-router = APIRouter(prefix=PREFIX, tags=["models"])
+router = APIRouter(prefix=PREFIX, tags=["models"], route_class=KeyedRoute)
 Name = Annotated[str, Path(min_length=1, max_length=200, description="`name`, `name:v2` or `name@latest`")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Search = Annotated[str | None, Query(max_length=200, description="a part of a name, task, tag, base …")]

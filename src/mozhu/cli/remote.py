@@ -1,0 +1,136 @@
+"""The registry's verbs, here or at a service: ``--server URL`` asks there and gives the same views."""
+
+from __future__ import annotations
+
+import os
+import types
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+from mozhu.cli.command import Call
+from mozhu.kernel import slots
+from mozhu.kernel.errors import NotRemote
+from mozhu.kernel.files import read_text
+from mozhu.platform.accounts.local_token import TOKEN_FILE
+from mozhu.platform.catalog import service
+from mozhu.platform.catalog.datasets import service as datasets
+from mozhu.platform.catalog.datasets.views import DatasetDetail, DatasetReport, DatasetRow, DatasetView
+from mozhu.platform.catalog.problems import Problem
+from mozhu.platform.catalog.views import ModelDetail, ModelView, RescanReport, ValidationReport
+from mozhu.workspace.places import with_absolute_paths
+
+if TYPE_CHECKING:
+    from mozhu.client.client import Client
+
+V = TypeVar("V")
+SERVER_VARIABLE = "MOZHU_SERVER"
+
+
+def server_of(call: Call) -> str | None:
+    """The service that is asked; ``None`` for the workspace on this machine."""
+    return call.spec.server or os.environ.get(SERVER_VARIABLE) or None
+
+
+def client_for(call: Call) -> Client:
+    """A client of the service that ``call`` names; on this machine it reads the workspace's own token."""
+    server = server_of(call)
+    assert server is not None
+    client: Client = slots.load("mozhu.rooms", "client")(server, _token(call, server))
+    return client
+
+
+def refuse_remote(call: Call, verb: str, reason: str = "") -> None:
+    """Raises NotRemote (API-022) where a service is named."""
+    if server_of(call) is not None:
+        raise NotRemote(verb=verb, reason=reason)
+
+
+def list_models(call: Call) -> list[ModelView]:
+    if server_of(call) is None:
+        return service.registry_list(call.home.root, call.spec)
+    with client_for(call) as client:
+        return [as_view(ModelView, model) for model in client.all_models(call.spec.search)]
+
+
+def show_model(call: Call) -> ModelDetail:
+    if server_of(call) is None:
+        return service.registry_show(call.home.root, call.spec)
+    with client_for(call) as client:
+        return as_view(ModelDetail, client.model(call.spec.name))
+
+
+def validate_model(call: Call) -> ValidationReport:
+    if server_of(call) is None:
+        return service.registry_validate(call.home.root, with_absolute_paths(call.spec))
+    with client_for(call) as client:
+        return as_view(ValidationReport, client.validate_model(call.spec.model_path))
+
+
+def rescan(call: Call) -> RescanReport:
+    if server_of(call) is None:
+        return service.registry_rescan(call.home.root, call.spec, keep=not call.dry_run)
+    with client_for(call) as client:
+        return as_view(RescanReport, client.rescan(keep=not call.dry_run))
+
+
+def list_datasets(call: Call) -> list[DatasetView]:
+    if server_of(call) is None:
+        return datasets.datasets_list(call.home.root, call.spec)
+    with client_for(call) as client:
+        found = client.all_datasets(call.spec.search, call.spec.state)
+        return [as_view(DatasetView, dataset) for dataset in found]
+
+
+def show_dataset(call: Call) -> DatasetDetail:
+    if server_of(call) is None:
+        return datasets.datasets_show(call.home.root, call.spec)
+    with client_for(call) as client:
+        return as_view(DatasetDetail, client.dataset(call.spec.name))
+
+
+def show_dataset_row(call: Call) -> DatasetRow:
+    if server_of(call) is None:
+        return datasets.datasets_row(call.home.root, call.spec.name, call.spec.row)
+    with client_for(call) as client:
+        return as_view(DatasetRow, client.dataset_row(call.spec.name, call.spec.row))
+
+
+def validate_dataset(call: Call) -> DatasetReport:
+    if server_of(call) is None:
+        return datasets.datasets_validate(call.home.root, with_absolute_paths(call.spec))
+    with client_for(call) as client:
+        return as_view(DatasetReport, client.validate_dataset(call.spec.path))
+
+
+def as_view(kind: type[V], value: Any) -> V:
+    """A view again out of its JSON; what this release does not know is left out."""
+    made: V = _view(kind, value)
+    return made
+
+
+def _view(kind: Any, value: Any) -> Any:
+    if kind is Problem:
+        known = {name: value[name] for name in ("level", "file", "code")}
+        params = {name: item for name, item in value.items() if name not in (*known, "reason")}
+        return Problem(**known, params=params)
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        given = {field.name: field for field in fields(kind) if field.init and field.name in value}
+        return kind(**{name: _view(hints[name], value[name]) for name in given})
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)[0]
+        return tuple(_view(inner, item) for item in value)
+    if get_origin(kind) in (Union, types.UnionType) and value is not None:
+        return _view(next(part for part in get_args(kind) if part is not type(None)), value)
+    return value
+
+
+def _token(call: Call, server: str) -> str | None:
+    """The workspace's own token, only for a service on this machine; elsewhere ``MOZHU_TOKEN`` holds it."""
+    path: Path = call.home.models / TOKEN_FILE
+    is_here = urlsplit(server).hostname in ("127.0.0.1", "localhost", "::1")
+    if "MOZHU_TOKEN" in os.environ or not is_here or not path.is_file():
+        return None
+    return read_text(path).strip()

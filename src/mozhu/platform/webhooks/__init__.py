@@ -1,0 +1,1 @@
+"""Events sent to other programs: signed, tried again, with their history."""
