@@ -429,3 +429,58 @@ def test_a_quantised_base_trains_on_a_cpu_with_validations_in_between(
     losses = [each["loss"] for each in events.of("step")]
     assert losses[-1] < losses[0]
     assert [each["step"] for each in events.of("eval")] == [0, 2, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "batch", "accumulated"), [("dpo", 4, 2), ("orpo", 1, 8)])
+def test_both_engines_see_the_same_pairs_and_lose_the_same(
+    stage: str,
+    batch: int,
+    accumulated: int,
+    spec: Any,
+    tmp_path: Path,
+    events: Any,
+    with_swift: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ORPO one pair a batch: with several, ms-swift's part for the wanted answers is a mean of tokens, not of pairs."""
+    shown = tmp_path / "first.json"
+    monkeypatch.setenv("MOZHU_FIRST_BATCH", str(shown))
+    said = [(f"好的回答，数字是{n}。" + "山高水长。" * (n % 3), f"不知道{n}") for n in range(10)]
+    rows = [
+        {"prompt": f"第{n}个问题", "chosen": chosen, "rejected": rejected}
+        for n, (chosen, rejected) in enumerate(said)
+    ]
+    write_jsonl(tmp_path / "pairs.jsonl", rows)
+    asked = {
+        "dataset": str(tmp_path / "pairs.jsonl"),
+        "stage": stage,
+        "batch_size": batch,
+        "gradient_accumulation_steps": accumulated,
+        "max_steps": 3,
+        "lr_scheduler": "constant",
+        "validation_split": 0.2,
+        "beta": 0.2,
+    }
+    told = {name: type(events)() for name in ("hf", "swift")}
+    for name, heard in told.items():
+        run_training(spec(engine=name, **asked), tmp_path / name, heard)
+    ours, theirs = told["hf"], told["swift"]
+    assert theirs.of("step")[0]["loss"] == pytest.approx(ours.of("step")[0]["loss"], abs=1e-4)
+    assert theirs.of("eval")[0]["loss"] == pytest.approx(ours.of("eval")[0]["loss"], abs=1e-4)
+    assert theirs.of("step")[0]["tokens"] == ours.of("step")[0]["tokens"]
+    assert sorted(theirs.of("step")[0]["rows"]) == sorted(ours.of("step")[0]["rows"])
+    assert theirs.of("step")[2]["loss"] < theirs.of("step")[0]["loss"]
+    assert (tmp_path / "swift" / "lora_adapter" / "adapter_model.safetensors").is_file()
+    first = json.loads(shown.read_text())
+    assert len(first["rows"]) == 2 * batch  # wanted answers, then the unwanted ones
+    assert [row % 2 for row in first["rows"]] == [0] * batch + [1] * batch
+    assert all(set(labels) != {-100} for labels in first["labels"])
+
+
+def test_what_it_learns_otherwise_from_pairs_is_refused(spec: Any, engines: Path) -> None:
+    for stage in ("kto", "rm", "classification"):
+        found = swift.SwiftEngine().check(spec(engine="swift", stage=stage))
+        assert "stage" in {each.params.get("field") for each in found if each.level == "error"}
+    whole = swift.SwiftEngine().check(spec(engine="swift", stage="dpo", train_type="full"))
+    assert "train_type" in {each.params.get("field") for each in whole if each.level == "error"}

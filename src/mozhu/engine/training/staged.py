@@ -40,6 +40,11 @@ class _Staged(Sequence[T], Generic[T]):
     def __init__(self, store: TokenStore) -> None:
         self._store = store
 
+    @property
+    def store(self) -> TokenStore:
+        """The examples that the rows are made of."""
+        return self._store
+
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload

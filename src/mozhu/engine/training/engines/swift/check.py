@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mozhu.engine.training.engines.swift.fields import TESTED
+from mozhu.engine.training.engines.swift.fields import PREFERENCES, TESTED
 from mozhu.engine.training.quantisation import LIBRARY, method_of, wanted_quantisation
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
@@ -20,7 +20,7 @@ from mozhu.workspace.environments.record import Environment, find_environment
 ENGINE = "swift"
 TITLE = "ms-swift"
 _METHODS = ("lora", "qlora", "full")
-_STAGES = ("sft", "pt")
+_STAGES = ("sft", "pt", *PREFERENCES)
 # Fields that fields.py gives to ms-swift.
 _TOLD = frozenset(
     {
@@ -41,6 +41,9 @@ _TOLD = frozenset(
         "weight_decay",
         "max_grad_norm",
         "max_length",
+        "beta",
+        "dpo_loss",
+        "label_smoothing",
         "lora_rank",
         "lora_alpha",
         "lora_dropout",
@@ -112,6 +115,8 @@ def used_quantisation(spec: TrainSpec, environment: Environment) -> str:
 def lays_flat(spec: TrainSpec, environment: Environment) -> bool:
     """Whether a batch's rows are laid end to end, for which ms-swift needs flash attention."""
     has_kernel = bool(environment.version("flash-attn"))
+    if spec.stage in PREFERENCES:
+        return False
     return spec.packing and has_kernel and wanted_device(spec, environment) == "cuda"
 
 
@@ -132,6 +137,8 @@ def _refused(spec: TrainSpec, environment: Environment | None) -> Iterator[tuple
     stage = getattr(spec, "stage", "sft")
     if stage not in _STAGES:
         yield "stage", stage, text("train.swift.stage")
+    if stage == "dpo" and spec.train_type == "full":
+        yield "train_type", spec.train_type, text("train.swift.reference")
     if spec.lora_init != "default" and spec.train_type != "full":
         yield "lora_init", spec.lora_init, text("train.swift.init")
     if spec.device == "mps":

@@ -22,7 +22,7 @@ from mozhu.engine.training.engines.swift.check import (
     wanted_device,
 )
 from mozhu.engine.training.engines.swift.curve import Curve, perplexity
-from mozhu.engine.training.engines.swift.fields import Setting, arguments
+from mozhu.engine.training.engines.swift.fields import PREFERENCES, Setting, arguments, verb_of
 from mozhu.engine.training.engines.swift.hand_over import PLUGIN, Link, hand_over
 from mozhu.engine.training.engines.swift.process import SwiftProcess
 from mozhu.engine.training.stop import StopFlag
@@ -123,11 +123,14 @@ def _setting(
 def _train(
     environment: Environment, link: Link, setting: Setting, threads: int, curve: Curve, emit: Emit
 ) -> None:
-    """Run ``swift sft`` to its end; its words become our events as they come."""
+    """Run ms-swift to its end; its words become our events as they come."""
     stop, asked = StopFlag(), False
     log = setting.folder / LOG
     try:
-        with stop.listening(), SwiftProcess(environment, link, log, threads, setting.device) as process:
+        with (
+            stop.listening(),
+            SwiftProcess(environment, link, log, threads, setting.device, verb_of(setting.spec)) as process,
+        ):
             for told in process.events():
                 if stop.is_set and not asked:
                     asked = True
@@ -150,7 +153,8 @@ def _tell(told: dict[str, object], setting: Setting, curve: Curve, emit: Emit) -
     elif kind == "eval":
         curve.evals[step] = float(str(told["loss"]))
         rows = int(str(told["rows"]))
-        emit("eval", step=step, rows=rows, loss=curve.evals[step], perplexity=perplexity(curve.evals[step]))
+        words = {} if setting.spec.stage in PREFERENCES else {"perplexity": perplexity(curve.evals[step])}
+        emit("eval", step=step, rows=rows, loss=curve.evals[step], **words)
     elif kind == "checkpoint":
         remove_oldest(setting.folder, setting.spec.save_total_limit)
         emit("checkpoint", step=step, path=checkpoint_name(step))

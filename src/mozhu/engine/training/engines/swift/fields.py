@@ -11,6 +11,8 @@ from mozhu.engine.training.optimiser import optimiser_arguments
 from mozhu.specs.train import TrainSpec
 
 PLUGIN = "mozhu_rows"
+# The stages that are learned from pairs of answers, with `swift rlhf`.
+PREFERENCES = ("dpo", "orpo")
 # The versions (major.minor) that the table below was tried with.
 TESTED = ("4.6",)
 
@@ -77,6 +79,11 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "bnb_4bit_quant_type": lambda s: "nf4" if s.quantization == "4bit" else None,
     "bnb_4bit_use_double_quant": lambda s: True if s.quantization == "4bit" else None,
     "bnb_4bit_compute_dtype": lambda s: s.dtype if s.quantization == "4bit" else None,
+    # preferences
+    "rlhf_type": lambda s: _of_pairs(s, s.spec.stage),
+    "beta": lambda s: _of_pairs(s, s.spec.beta),
+    "loss_type": lambda s: s.spec.dpo_loss if s.spec.stage == "dpo" else None,
+    "label_smoothing": lambda s: s.spec.label_smoothing if s.spec.stage == "dpo" else None,
     # how: ms-swift 3 called this train_type
     "tuner_backend": lambda s: "peft",
     "tuner_type": lambda s: "full" if s.spec.train_type == "full" else "lora",
@@ -160,9 +167,18 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
 
 
 def arguments(setting: Setting) -> dict[str, Any]:
-    """The arguments of ``swift sft`` for ``setting``, as its JSON file holds them."""
+    """The arguments of ``swift`` for ``setting``, as its JSON file holds them."""
     found = {name: value(setting) for name, value in TABLE.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def verb_of(spec: TrainSpec) -> str:
+    """The command of ms-swift that trains ``spec``."""
+    return "rlhf" if spec.stage in PREFERENCES else "sft"
+
+
+def _of_pairs(setting: Setting, value: Value) -> Value:
+    return value if setting.spec.stage in PREFERENCES else None
 
 
 def _lora(setting: Setting, value: Value) -> Value:

@@ -11,8 +11,8 @@ from typing import Any
 
 from mozhu.engine.data.encoding import IGNORED, EncodedExample
 from mozhu.engine.data.token_store import StoreWriter, TokenStore
-from mozhu.engine.data.tokens import Example
 from mozhu.engine.training.engine import TrainingData
+from mozhu.engine.training.staged import Pairs
 from mozhu.kernel.files import make_folder, write_json, writing
 
 PLUGIN = Path(__file__).parent / "inside" / "mozhu_rows.py"
@@ -54,14 +54,21 @@ def hand_over(data: TrainingData, folder: Path, threads: int) -> Link:
     parts = {"train": _place(data.train, folder / "train")}
     if len(data.validation):
         parts["validation"] = _place(data.validation, folder / "validation")
+    paired = isinstance(data.train, Pairs)
     places = {"events": str(link.events), "stop": str(link.stop)}
     shown = os.environ.get("MOZHU_FIRST_BATCH")
-    write_json(link.file, {"parts": parts, **places, "threads": threads, "first_batch": shown})
+    write_json(
+        link.file, {"parts": parts, "paired": paired, **places, "threads": threads, "first_batch": shown}
+    )
     return link
 
 
-def _place(examples: Sequence[Example], folder: Path) -> dict[str, Any]:
-    """Where the rows lie: as they are when they lie on disk already, else written to ``folder``."""
+def _place(examples: Sequence[Any], folder: Path) -> dict[str, Any]:
+    """Where the rows lie: as they are when they lie on disk already, else written to ``folder``; of pairs both
+    sides, one after the other.
+    """
+    if isinstance(examples, Pairs):
+        examples = examples.store
     if isinstance(examples, TokenStore):
         chosen = str(examples.chosen.absolute()) if examples.chosen is not None else None
         return {"store": str(examples.path.absolute()), "chosen": chosen}

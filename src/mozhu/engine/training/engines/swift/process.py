@@ -1,4 +1,4 @@
-"""``swift sft`` as a process of ours: its own environment, nothing of ours inside, gone when we are."""
+"""``swift sft`` or ``swift rlhf`` as our process: its own environment, nothing of ours inside, gone when we are."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class SwiftProcess:
     outlives us, not even a kill -9.
     """
 
-    def __init__(self, environment: Environment, link: Link, log: Path, threads: int, device: str) -> None:
+    def __init__(
+        self, environment: Environment, link: Link, log: Path, threads: int, device: str, verb: str
+    ) -> None:
         self._link, self._log = link, log
         self._tail = EventTail(link.events)
         caches = {
@@ -49,7 +51,7 @@ class SwiftProcess:
             more["CUDA_VISIBLE_DEVICES"] = ""
         with writing(log), open(log, "ab") as output:
             self._process = subprocess.Popen(
-                [str(environment.script("swift")), "sft", str(link.arguments)],
+                [str(environment.script("swift")), verb, str(link.arguments)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

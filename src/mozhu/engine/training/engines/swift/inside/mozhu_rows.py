@@ -28,6 +28,7 @@ from swift.dataset import DatasetMeta, register_dataset
 from swift.dataset.dataset_meta import BaseDatasetLoader
 from swift.model import ModelMeta, register_model
 from swift.model.register import ModelLoader
+from swift.rlhf_trainers.rlhf_mixin import RLHFTrainerMixin
 from swift.template import Template, TemplateMeta, register_template
 
 NAME = "mozhu_rows"
@@ -80,6 +81,7 @@ def _piece(flat: Any, ends: Any, number: int) -> Any:
     return flat[int(ends[number - 1]) if number else 0 : int(ends[number])]
 
 
+PAIRED = bool(LINK.get("paired"))
 PARTS = {name: Rows(**place) for name, place in LINK["parts"].items()}
 
 
@@ -91,7 +93,7 @@ class RowsLoader(BaseDatasetLoader):
 
     def load(self, dataset_syntax: Any = None, dataset_meta: Any = None, *, use_hf: Any = None) -> HfDataset:
         part = dataset_meta.dataset_name.rpartition("_")[2]
-        size = len(PARTS[part])
+        size = len(PARTS[part]) // 2 if PAIRED else len(PARTS[part])
         return HfDataset.from_dict({"part": [part] * size, "row": list(range(size))})
 
 
@@ -112,10 +114,16 @@ class RowsTemplate(Template):
     """Ids and labels as they were handed over."""
 
     def encode(self, inputs: Any, return_template_inputs: bool = False, return_length: bool = False) -> Any:
-        ids, labels = PARTS[inputs["part"]].ids_and_labels(inputs["row"])
-        encoded = {"input_ids": ids, "labels": labels, "length": len(ids), "row": inputs["row"]}
+        part, row = PARTS[inputs["part"]], inputs["row"]
+        if not PAIRED:
+            encoded = _encoded(part, row)
+        else:
+            sides = {"chosen": _encoded(part, 2 * row), "rejected": _encoded(part, 2 * row + 1)}
+            encoded = {
+                f"{side}_{name}": value for side, found in sides.items() for name, value in found.items()
+            }
         if return_length:
-            encoded["lengths"] = [len(ids)]
+            encoded["lengths"] = [value for name, value in encoded.items() if name.endswith("length")]
         return encoded
 
     def _data_collator(self, batch: list[dict[str, Any]], *, padding_to: int | None = None) -> dict[str, Any]:
@@ -149,6 +157,22 @@ def _keep_first_batch(inputs: dict[str, Any], rows: list[int]) -> None:
         names = ("input_ids", "labels", "attention_mask")
         shown = {name: inputs[name].tolist() for name in names if inputs.get(name) is not None}
         Path(place).write_text(json.dumps({"rows": rows, **shown}), encoding="utf-8")
+
+
+def _encoded(part: Rows, row: int) -> dict[str, Any]:
+    ids, labels = part.ids_and_labels(row)
+    return {"input_ids": ids, "labels": labels, "length": len(ids), "row": row}
+
+
+def _take_rows(trainer: Any, inputs: Any) -> Any:
+    """Pairs reach the trainers of preferences through here: the numbers of their rows are for us alone."""
+    rows = inputs.pop("mozhu_rows").tolist() if "mozhu_rows" in inputs else []
+    if trainer.model.training:
+        if rows:
+            _keep_first_batch(inputs, rows)
+        TALLY.rows += [PARTS["train"].name(row) for row in rows if row % 2 == 0]
+        TALLY.tokens += sum(PARTS["train"].length(row) for row in rows)
+    return _PREPARE(trainer, inputs)
 
 
 class LocalModel(ModelLoader):
@@ -198,8 +222,14 @@ class Reporter(TrainerCallback):
             memory_bytes=_memory_bytes(args.device),
         )
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The mean a label token, whatever the batches: ms-swift's own figure is a mean of batches."""
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+        """The mean a label token, whatever the batches: ms-swift's own figure is a mean of batches. Of pairs it is
+        its own: the mean of the pairs.
+        """
+        if PAIRED:
+            rows = len(PARTS["validation"]) // 2
+            self._tell("eval", step=state.global_step, loss=float(metrics["eval_loss"]), rows=rows)
+            return
         total, items = TALLY.loss_sum, TALLY.items
         TALLY.loss_sum, TALLY.items = 0.0, 0
         if args.world_size > 1:
@@ -278,5 +308,8 @@ for _part in PARTS:
         )
     )
 callbacks_map[NAME] = Reporter
+if PAIRED:
+    _PREPARE = RLHFTrainerMixin._prepare_inputs
+    RLHFTrainerMixin._prepare_inputs = _take_rows
 torch.set_num_threads(int(LINK["threads"]))
 threading.Thread(target=_end_with_the_run, daemon=True).start()
