@@ -252,6 +252,26 @@ def test_two_processes_hold_the_pieces_of_one_model(spec: Any, tmp_path: Path, e
     _assert_near(*found)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", [1, 2, 3])
+def test_deepspeed_learns_what_one_process_learns(spec: Any, tmp_path: Path, events: Any, zero: int) -> None:
+    """ZeRO with DeepSpeed's own configuration, where it is installed."""
+    pytest.importorskip("deepspeed")
+    run_training(spec(**STEPS, batch_size=4), tmp_path / "one", events)
+    config = tmp_path / "zero.json"
+    settings = {"zero_optimization": {"stage": zero}, "train_micro_batch_size_per_gpu": "auto"}
+    config.write_text(
+        json.dumps({**settings, "gradient_clipping": "auto", "zero_allow_untested_optimizer": True})
+    )
+    asked = spec(**STEPS, batch_size=2, processes=2, strategy="deepspeed", deepspeed_config=str(config))
+    told = type(events)()
+    run_training(asked, tmp_path / "two", told)
+    for here, there in zip(told.of("step"), events.of("step"), strict=True):
+        assert here["loss"] == pytest.approx(there["loss"], abs=1e-4)
+        assert sorted(here["rows"]) == sorted(there["rows"])
+    _assert_near(_adapter(tmp_path / "one"), _adapter(tmp_path / "two"))
+
+
 # ---------------------------------------------------------------- stop, kill, resume
 def _started(spec: TrainSpec, folder: Path) -> RunProcess:
     return RunProcess(make_run(spec, {}, folder))

@@ -32,6 +32,7 @@ class TrainSpec(Spec):
     ``learning_rate`` None: chosen from the model's width (see ``engine/training/defaults.py``).
     ``warmup_steps`` None: ``warmup_ratio`` of all steps. ``min_lr_ratio``: where ``cosine_with_min_lr`` ends, as a
     share of the rate. ``max_grad_norm`` 0: gradients are not clipped.
+    ``gradient_checkpointing`` None: on a GPU whose memory would not be enough without it.
     ``target_modules`` empty: every linear layer of the model's blocks.
     ``max_length`` in tokens; None is the model's own limit, at most 2,048.
     ``train_on`` last: of each conversation only the last answer is learned.
@@ -95,7 +96,9 @@ class TrainSpec(Spec):
     target_modules: Words = ()
     quantization: Literal["none", "4bit", "8bit"] = "none"
     packing: bool = True
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = None
+    fused_kernels: bool = False
+    compile_parts: bool = False
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Positive | None = None

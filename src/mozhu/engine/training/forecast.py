@@ -25,9 +25,10 @@ from mozhu.engine.training.row_facts import RowFacts, kept_facts, row_facts
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import MozhuError
-from mozhu.kernel.files import read_json, write_json
+from mozhu.kernel.files import human_size, read_json, write_json
 from mozhu.kernel.machine import Machine
 from mozhu.kernel.paths import workspace_or_here
+from mozhu.kernel.progress import Emit
 from mozhu.specs.train import TrainSpec
 
 _GIB = 1 << 30
@@ -58,6 +59,7 @@ class Forecast:
     memory_free_bytes: int
     seconds: float
     learnt: bool
+    checkpointing: bool = False
 
     @property
     def fits(self) -> bool:
@@ -70,9 +72,33 @@ class Forecast:
 def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
     """The forecast of ``spec`` on ``machine``.
 
+    Where the spec leaves it to the machine, activations are recomputed on a GPU that could not hold them and then can.
+
     Raises:
         What the model or the data raise when they cannot be read.
     """
+    found = _forecast(spec, machine)
+    if spec.gradient_checkpointing is not None or found.device == "cpu" or found.fits:
+        return found
+    if spec.train_type == "prefix":  # which cannot
+        return found
+    again = _forecast(spec.model_copy(update={"gradient_checkpointing": True}), machine)
+    return again if again.fits else found
+
+
+def with_checkpointing(spec: TrainSpec, machine: Machine, emit: Emit) -> TrainSpec:
+    """``spec`` with activations recomputed where only that fits into the GPU, which is told."""
+    on_gpu = bool(machine.gpus) and spec.device in {"auto", "cuda"}
+    if spec.gradient_checkpointing is not None or not on_gpu:
+        return spec
+    found = forecast(spec, machine)
+    if not found.checkpointing:
+        return spec
+    emit("finding", level="info", code="TRAIN-057", params={"free": human_size(found.memory_free_bytes)})
+    return spec.model_copy(update={"gradient_checkpointing": True})
+
+
+def _forecast(spec: TrainSpec, machine: Machine) -> Forecast:
     model = ModelFolder.open(find_model(spec.model).base)
     facts = kept_facts(spec, model) or list(row_facts(spec))
     data, limit = facts[0], max_length(spec, model)
@@ -106,6 +132,7 @@ def forecast(spec: TrainSpec, machine: Machine) -> Forecast:
         memory_free_bytes=gpu.free_bytes if gpu else machine.memory_free_bytes,
         seconds=round(_START_S + tokens * _flops_a_token(spec, model) / flops, 1),
         learnt=learnt,
+        checkpointing=bool(spec.gradient_checkpointing),
     )
 
 

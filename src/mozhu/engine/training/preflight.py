@@ -12,6 +12,7 @@ from mozhu.engine.training.defaults import (
     missing_modules,
     target_modules,
 )
+from mozhu.engine.training.engines.kernels import kernel_findings
 from mozhu.engine.training.lost_rows import lost_params
 from mozhu.engine.training.processes.plan import process_findings
 from mozhu.engine.training.quantisation import LIBRARY, quantisation_finding, quantised_base_findings
@@ -70,13 +71,15 @@ def _libraries(spec: TrainSpec, machine: Machine) -> list[Finding]:
     findings = [Finding("error", "ENV-001", params)] if missing else []
     if spec.engine in slots.names("mozhu.engine_checks"):
         return findings  # the rest of its libraries is elsewhere, and it checks them itself
+    has_gpu = bool(machine.gpus) and spec.device in {"auto", "cuda"}
+    findings += kernel_findings(spec, has_gpu=has_gpu)
     if spec.train_type == "multimodal" and library_version("pillow") is None:
         params = {"wanted_by": spec.train_type, "module": "PIL", "extra": "vision"}
         findings.append(Finding("error", "ENV-001", params))
     if spec.optimizer == "adamw_8bit" and library_version(LIBRARY) is None:
         params = {"wanted_by": spec.optimizer, "module": LIBRARY, "extra": "quant"}
         findings.append(Finding("error", "ENV-001", params))
-    told = quantisation_finding(spec, has_gpu=bool(machine.gpus) and spec.device in {"auto", "cuda"})
+    told = quantisation_finding(spec, has_gpu=has_gpu)
     return [*findings, told] if told else findings
 
 

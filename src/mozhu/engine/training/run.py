@@ -9,7 +9,7 @@ from mozhu.engine.training.artefact import finish_artefact
 from mozhu.engine.training.data import training_data
 from mozhu.engine.training.defaults import learning_rate, max_length, target_modules
 from mozhu.engine.training.engine import TrainingData, TrainingEngine
-from mozhu.engine.training.forecast import learn_speed
+from mozhu.engine.training.forecast import learn_speed, with_checkpointing
 from mozhu.engine.training.processes.ranks import Ranks
 from mozhu.engine.training.retold import TellOnce
 from mozhu.engine.training.sinks.fan_out import Sinks
@@ -20,6 +20,7 @@ from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import FoundModel, find_model
 from mozhu.kernel import slots
 from mozhu.kernel.errors import AdapterAsBase, BaseChangedMeanwhile, UnsupportedTraining
+from mozhu.kernel.machine import describe
 from mozhu.kernel.progress import Emit
 from mozhu.specs.records.result import Metric, Outcome
 from mozhu.specs.train import TrainSpec
@@ -47,6 +48,7 @@ def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
     model = ModelFolder.open(found.base)
     if spec.train_type == "multimodal" and not model.is_vision:
         raise UnsupportedTraining(train_type=spec.train_type, path=str(found.base))
+    spec = with_checkpointing(spec, describe(folder), log)
     several = spec.world_size > 1 or spec.strategy == "deepspeed"
     engine: TrainingEngine = Ranks() if several else slots.load("mozhu.training_engines", spec.engine)()
     for finding in engine.check(spec):

@@ -213,7 +213,7 @@ def _trainer(
             max_steps=steps,
             learning_rate=learning_rate(spec, described),
             **optimiser_arguments(spec, steps),
-            activation_checkpointing=spec.gradient_checkpointing,
+            activation_checkpointing=bool(spec.gradient_checkpointing),
             use_cpu=device == "cpu",
             bf16=False,
             fp16=False,

@@ -11,6 +11,7 @@ from transformers import BitsAndBytesConfig
 from transformers.distributed import DistributedConfig
 
 from mozhu.engine.training.defaults import ia3_modules, target_modules
+from mozhu.engine.training.engines.kernels import chosen_kernels, use_kernels
 from mozhu.engine.training.quantisation import quantised_base_findings, used_quantisation
 from mozhu.engine.weights.device import pick_dtype
 from mozhu.engine.weights.folder import ModelFolder
@@ -52,6 +53,7 @@ def trainable_network(
     head = _head(spec, classes)
     model = load_base(described, lies or place, dtype, head=head, **options)
     model.config.use_cache = False
+    use_kernels(model, chosen_kernels(spec, place.type))
     if spec.train_type == "full":
         return model
     _let_gradients_pass(model)

@@ -123,7 +123,7 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "per_device_train_batch_size": lambda s: s.spec.batch_size,
     "per_device_eval_batch_size": lambda s: s.spec.batch_size,
     "gradient_accumulation_steps": lambda s: s.spec.gradient_accumulation_steps,
-    "gradient_checkpointing": lambda s: s.spec.gradient_checkpointing,
+    "gradient_checkpointing": lambda s: bool(s.spec.gradient_checkpointing),
     "use_logits_to_keep": lambda s: False,
     "use_liger_kernel": lambda s: False,
     "dataloader_num_workers": lambda s: 0,

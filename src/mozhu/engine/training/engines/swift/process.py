@@ -1,4 +1,4 @@
-"""``swift sft`` or ``swift rlhf`` as our process: its own environment, nothing of ours inside, gone when we are."""
+"""``swift sft`` or ``swift rlhf`` as our process: its own environment, nothing of ours inside, gone with us."""
 
 from __future__ import annotations
 
