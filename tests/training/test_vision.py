@@ -111,15 +111,39 @@ def test_dora_learns_to_see_too(seeing_spec: Any, tmp_path: Path, events: Any) -
     assert outcome.artefacts[0].kind == "adapter" and len(events.of("step")) == 3
 
 
+@pytest.fixture
+def two_pictures(rows: Path) -> Path:
+    """Rows of two pictures that differ in size, beside each other and with words between them."""
+    content = ("<image><image>两张图里各有什么？", "<image>和<image>有什么不同？")
+    found = [
+        {
+            "messages": [
+                {"role": "user", "content": content[number % 2]},
+                {"role": "assistant", "content": f"第{number}张与第{number + 1}张"},
+            ],
+            "images": [f"{number}.png", f"{number + 1}.png"],
+        }
+        for number in range(4)
+    ]
+    path = rows.with_name("two.jsonl")
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("pictures", ["one", "two"])
 def test_the_loss_is_that_of_the_model_row_by_row(
-    seeing_spec: Any, seeing: Path, tmp_path: Path, events: Any
+    pictures: str, seeing_spec: Any, seeing: Path, two_pictures: Path, tmp_path: Path, events: Any
 ) -> None:
-    run_training(seeing_spec(max_steps=1, batch_size=8, lr_scheduler="constant"), tmp_path / "run", events)
+    more = {"dataset": str(two_pictures)} if pictures == "two" else {}
+    asked = seeing_spec(max_steps=1, batch_size=8, lr_scheduler="constant", **more)
+    run_training(asked, tmp_path / "run", events)
     from transformers import AutoModelForImageTextToText
 
     model, folder = AutoModelForImageTextToText.from_pretrained(seeing).eval(), ModelFolder.open(seeing)
     vision, total, count = open_vision(folder, Renderer.from_folder(seeing)), 0.0, 0
-    for example in vision_data(seeing_spec(), folder, events).train:
+    examples = vision_data(asked, folder, events).train
+    assert {len(example.images) for example in examples} == ({0, 1} if pictures == "one" else {2})
+    for example in examples:
         ids = torch.tensor([example.ids])
         shown = vision.inputs(example.images)
         if shown:
