@@ -34,10 +34,7 @@ BENCHMARKS = {
             FULL: {"rows": 100_000, "workers": (1, 2), "rounds": 3, "bars": True},
         },
     ),
-    "merge": Benchmark(
-        "merge",
-        {SHORT: {"models": _SMALL, "rounds": 5}, FULL: {"models": _LARGE, "rounds": 3, "synthetic": 12}},
-    ),
+    "merge": Benchmark("merge", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
     "gguf": Benchmark("gguf", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
     "train_step": Benchmark(
         "train_step",
@@ -59,6 +56,13 @@ BENCHMARKS = {
         },
     ),
     "metrics": Benchmark("metrics", {SHORT: {"pairs": 100}, FULL: {"pairs": 1_000}}),
+    "upload": Benchmark(
+        "upload",
+        {
+            SHORT: {"mib": 128, "rounds": 3, "cuts": 10, "kills": 3},
+            FULL: {"mib": 1024, "rounds": 5, "cuts": 50, "kills": 20},
+        },
+    ),
     "registry": Benchmark(
         "registry", {SHORT: {"versions": 200, "registered": 10}, FULL: {"versions": 1_000, "registered": 100}}
     ),

@@ -9,12 +9,17 @@ from pathlib import Path
 
 from mozhu.kernel.paths import Workspace
 from mozhu.platform.accounts.local_token import LocalToken, local_token
+from mozhu.platform.catalog.contents import may_read_content
 from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.events import known_events
 from mozhu.platform.catalog.room import database_of
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.engine import Database, open_database
 from mozhu.platform.replays.service import Replays
+from mozhu.platform.storage.addresses import open_store
+from mozhu.platform.uploads.rooms import part_room
+from mozhu.platform.uploads.service import Uploads
+from mozhu.platform.uploads.views import limits_of
 from mozhu.platform.webhooks.service import Webhooks
 from mozhu.specs.service import ServiceSpec
 
@@ -31,6 +36,7 @@ class Composition:
     datasets: Datasets
     replays: Replays
     webhooks: Webhooks
+    uploads: Uploads
 
     def close(self) -> None:
         self.database.close()
@@ -41,15 +47,23 @@ def compose(root: Path, settings: ServiceSpec) -> Composition:
     workspace = Workspace(Path(root).absolute())
     token = local_token(workspace.models)
     database = open_database(settings.database or database_of(workspace.models))
+    store = open_store(settings.blobs, workspace.models, endpoint=settings.blobs_endpoint)
     return Composition(
         workspace=workspace,
         settings=settings,
         token=token,
         database=database,
-        registry=Registry(workspace.root, database=database),
+        registry=Registry(workspace.root, database=database, store=store),
         datasets=Datasets(workspace.root, database=database),
         replays=Replays(database),
         webhooks=Webhooks(database, known_events(), private=settings.webhook_private_addresses),
+        uploads=Uploads(
+            database,
+            store,
+            part_room(store, workspace.models),
+            limits=limits_of(settings),
+            may_read=may_read_content,
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from mozhu.platform.database.engine import Database, open_database
 from mozhu.platform.database.migrations.newest import newest_step
 from mozhu.platform.database.tables import Table
 from mozhu.platform.database.tables_server import ReplayRow
+from mozhu.platform.database.tables_uploads import BlobRow
 
 INSERT = (
     "INSERT INTO models (owner, team, name, created, updated, version_count) VALUES ('a','a','{}','','',0)"
@@ -49,7 +50,7 @@ def count(session) -> int:  # type: ignore[no-untyped-def]
 def test_the_steps_make_the_tables_that_the_code_reads(database):
     with database.reading() as session:
         context = MigrationContext.configure(session.connection())
-        assert ReplayRow.metadata is Table.metadata
+        assert ReplayRow.metadata is BlobRow.metadata is Table.metadata
         assert compare_metadata(context, Table.metadata) == []
         assert context.get_current_revision() == newest_step()
 

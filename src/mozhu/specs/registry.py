@@ -55,3 +55,20 @@ class RescanSpec(RemoteSpec):
     """Rows anew from the sidecars."""
 
     verb: ClassVar[str] = "registry.rescan"
+
+
+class GcSpec(Spec):
+    """Contents that nobody needs are removed; those younger than ``grace_hours`` may be coming in and stay."""
+
+    verb: ClassVar[str] = "registry.gc"
+
+    grace_hours: float = Field(default=24.0, ge=0)
+
+
+class FsckSpec(Spec):
+    """Every content is read and held against its hash, the rows and the versions."""
+
+    verb: ClassVar[str] = "registry.fsck"
+
+    repair: bool = False
+    grace_hours: float = Field(default=24.0, ge=0)

@@ -14,6 +14,7 @@ class MemoryBlobs:
 
     def __init__(self) -> None:
         self.contents: dict[str, tuple[bytes, float]] = {}
+        self.quarantine: dict[str, tuple[bytes, float]] = {}
 
     def put(self, digest: str, source: Iterable[bytes], size: int) -> Blob:
         content = b"".join(checked(source, digest, size, digest))
@@ -37,6 +38,10 @@ class MemoryBlobs:
     def list(self) -> Iterator[Blob]:
         for digest, (content, came) in sorted(self.contents.items()):
             yield Blob(digest, len(content), came)
+
+    def set_aside(self, digest: str) -> str:
+        self.quarantine[digest] = self.contents.pop(digest)
+        return f"quarantine/{digest}"
 
     def address(self, digest: str, seconds: int) -> str | None:
         return None

@@ -19,6 +19,7 @@ from mozhu.platform.catalog.artefacts import CERTIFICATE, Artefact, kind_of
 from mozhu.platform.catalog.gguf import BadGguf, read_gguf
 from mozhu.platform.catalog.problems import fault
 from mozhu.platform.catalog.sidecars import INFO, README
+from mozhu.platform.storage.addresses import BLOBS
 from mozhu.specs.records.dataset import SNAPSHOT
 from mozhu.specs.records.manifest import Manifest
 from mozhu.specs.records.sidecars import REGISTRATION
@@ -26,7 +27,7 @@ from mozhu.specs.records.sidecars import REGISTRATION
 STAGING = ".staging"
 FOLDER_MODE, FILE_MODE = 0o750, 0o640
 # Weights are linked, everything else is small and copied, so that editing the source changes no version.
-_LINKED = {".safetensors", ".gguf", ".onnx", ".plan"}
+LINKED = {".safetensors", ".gguf", ".onnx", ".plan"}
 _FAMILIES = ("qwen", "llama")
 _CHUNK_BYTES = 1 << 20
 _STALE_S = 24 * 3600
@@ -127,7 +128,7 @@ def version_folders(models: Path) -> Iterator[Path]:
     if not models.is_dir():
         return
     for path in sorted(models.iterdir()):
-        if path.name.startswith(".") or not path.is_dir():
+        if path.name.startswith(".") or not path.is_dir() or path.name == BLOBS:
             continue
         if (path / INFO).is_file() or ((path / REGISTRATION).is_file() and not (path / SNAPSHOT).is_file()):
             yield path
@@ -136,7 +137,7 @@ def version_folders(models: Path) -> Iterator[Path]:
 
 
 def _link(source: Path, place: Path) -> bool:
-    if source.suffix not in _LINKED:
+    if source.suffix not in LINKED:
         return False
     try:
         os.link(os.path.realpath(source), place)

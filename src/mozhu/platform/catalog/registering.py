@@ -21,6 +21,7 @@ from mozhu.kernel.paths import check_name, next_version
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog import rows
 from mozhu.platform.catalog.artefacts import MANIFEST, Artefact
+from mozhu.platform.catalog.contents import put_contents, record_contents
 from mozhu.platform.catalog.events import REGISTERED, Happening
 from mozhu.platform.catalog.facts import read_folder
 from mozhu.platform.catalog.places import bring_files, close_folder, move_in, path_within, place_of, staging
@@ -28,6 +29,7 @@ from mozhu.platform.catalog.sidecars import Known, Registration, Wishes, describ
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact, make_artefact_manifest
 from mozhu.platform.catalog.views import Registered, VersionView
 from mozhu.platform.database.engine import Database
+from mozhu.platform.storage.blobs import BlobStore
 from mozhu.specs.records.manifest import Manifest
 
 
@@ -70,7 +72,9 @@ def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: dat
     return Candidate(artefact, wishes, known, manifest, inspection, source, now)
 
 
-def register_candidate(database: Database, models: Path, candidate: Candidate, *, copy: bool) -> Registered:
+def register_candidate(
+    database: Database, store: BlobStore, models: Path, candidate: Candidate, *, copy: bool
+) -> Registered:
     """The candidate as a version: the one of the same content, else a new one.
 
     Its folder is whole before its row is there, so a kill at any moment leaves no row without files.
@@ -85,12 +89,14 @@ def register_candidate(database: Database, models: Path, candidate: Candidate, *
         not candidate.artefact.is_single_file and path_within(models, candidate.artefact.path) is not None
     )
     if in_place:
+        put_contents(store, candidate.artefact.path, candidate.manifest)
         with database.writing() as session:
-            return _enter(session, models, candidate, staged=None)
+            return _enter(session, store, models, candidate, staged=None)
     with staging(models) as staged:
         bring_files(candidate.artefact, candidate.manifest, staged, copy=copy)
+        put_contents(store, staged, candidate.manifest)
         with database.writing() as session:
-            return _enter(session, models, candidate, staged=staged)
+            return _enter(session, store, models, candidate, staged=staged)
 
 
 def _same_content(database: Database, candidate: Candidate) -> VersionView | None:
@@ -98,7 +104,9 @@ def _same_content(database: Database, candidate: Candidate) -> VersionView | Non
         return rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
 
 
-def _enter(session: Session, models: Path, candidate: Candidate, *, staged: Path | None) -> Registered:
+def _enter(
+    session: Session, store: BlobStore, models: Path, candidate: Candidate, *, staged: Path | None
+) -> Registered:
     """Choose the version, write the sidecars, put the folder in its place, add its row, as sole writer."""
     there = rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
     if there is not None:
@@ -110,6 +118,7 @@ def _enter(session: Session, models: Path, candidate: Candidate, *, staged: Path
         if staged is not None:
             close_folder(staged)
             move_in(staged, target)
+    record_contents(session, store, target, candidate.manifest)
     view = rows.add_version(session, read_folder(models, target, hashes=False).facts)
     details = {"path": view.path, "source": candidate.source, "state": view.state, "checksum": view.checksum}
     happening = Happening(REGISTERED, view.name, view.label, details)

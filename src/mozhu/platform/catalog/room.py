@@ -12,6 +12,8 @@ from mozhu.kernel.paths import Workspace
 from mozhu.kernel.progress import utc_now
 from mozhu.platform.database.address import is_address
 from mozhu.platform.database.engine import CATALOG, Database, open_database
+from mozhu.platform.storage.addresses import open_store
+from mozhu.platform.storage.blobs import BlobStore
 from mozhu.specs.layers import Layers, resolve
 from mozhu.specs.service import ServiceSpec
 
@@ -24,6 +26,7 @@ class CatalogueRoom:
     Args:
         root: The workspace; what is registered lies under ``5_models``.
         database: An open one, which stays open, or its address; without one that of the workspace.
+        store: Where the contents of versions lie; without one the folder of the workspace.
         clock: The time, injected in tests.
     """
 
@@ -32,9 +35,11 @@ class CatalogueRoom:
         root: Path,
         *,
         database: Database | Path | str | None = None,
+        store: BlobStore | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.models = Workspace(Path(root).absolute()).models
+        self._store = store
         self._clock = clock
         self._lent = isinstance(database, Database)
         self._database: Database | None = database if isinstance(database, Database) else None
@@ -53,6 +58,18 @@ class CatalogueRoom:
             self._database.close()
             self._database = None
 
+    @property
+    def database(self) -> Database:
+        return self._opened()
+
+    @property
+    def store(self) -> BlobStore:
+        """Where the contents of versions lie, opened when it is first needed."""
+        if self._store is None:
+            settings = settings_of(self.models)
+            self._store = open_store(settings.blobs, self.models, endpoint=settings.blobs_endpoint)
+        return self._store
+
     def _opened(self) -> Database:
         """The database, made where it is missing."""
         if self._database is None:
@@ -67,5 +84,9 @@ class CatalogueRoom:
 
 def database_of(models: Path) -> Path | str:
     """Where the catalogue of a workspace is: what the service's settings say, else its own file."""
-    settings = resolve(ServiceSpec, Layers(flags={}, workspace=Workspace(models.parent))).spec
-    return settings.database or models / CATALOG
+    return settings_of(models).database or models / CATALOG
+
+
+def settings_of(models: Path) -> ServiceSpec:
+    """The service's settings of the workspace around ``models``."""
+    return resolve(ServiceSpec, Layers(flags={}, workspace=Workspace(models.parent))).spec

@@ -73,7 +73,7 @@ class Registry(CatalogueRoom):
         wishes = Wishes(name, version, base_model, task, tuple(tags), description, model_type)
         artefact = find_artefact(Path(path).expanduser())
         candidate = check_candidate(artefact, wishes, source=str(path), now=self._clock())
-        return register_candidate(self._opened(), self.models, candidate, copy=copy)
+        return register_candidate(self._opened(), self.store, self.models, candidate, copy=copy)
 
     def show(self, reference: str) -> ModelDetail:
         """A model, its versions and its history; ``chosen`` is the version that ``reference`` names.

@@ -21,11 +21,15 @@ _PREFIX = "sha256:"
 
 @dataclass(frozen=True)
 class Blob:
-    """Content in a store; ``modified`` is when it came, in seconds since 1970."""
+    """Content in a store; ``modified`` is when it came, in seconds since 1970.
+
+    ``links``: how many names its bytes have; they come back when the last one goes.
+    """
 
     digest: str
     size: int
     modified: float
+    links: int = 1
 
 
 @runtime_checkable
@@ -58,6 +62,9 @@ class BlobStore(Protocol):
 
     def list(self) -> Iterator[Blob]:
         """Everything in the store, in the order of the digests."""
+
+    def set_aside(self, digest: str) -> str:
+        """It is no blob any more; it lies in the quarantine, at the place that is returned."""
 
     def address(self, digest: str, seconds: int) -> str | None:
         """A URL that gives the content to anyone for ``seconds``; ``None`` where the store has none."""

@@ -28,13 +28,13 @@ _RETRY: RetryConfig = {
 }
 
 
-def open_s3(address: str) -> S3Blobs:
+def open_s3(address: str, endpoint: str | None = None) -> S3Blobs:
     """The store `s3://bucket/prefix`.
 
-    ``AWS_ENDPOINT_URL`` names a server that is not Amazon's; one over plain HTTP is taken as it is said.
+    ``endpoint``, or ``AWS_ENDPOINT_URL``, names a server that is not Amazon's; plain HTTP is taken as it is said.
     """
     bucket, prefix = _place(address)
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     given: dict[str, Any] = {"endpoint": endpoint, "virtual_hosted_style_request": False} if endpoint else {}
     if endpoint and endpoint.startswith("http://"):
         given["client_options"] = {"allow_http": True}

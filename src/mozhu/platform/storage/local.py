@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mozhu.kernel.errors import BlobMissing
@@ -49,8 +50,8 @@ class LocalBlobs:
         """The file ``path`` is a blob too, as a hard link where the file system allows it; its hash is checked
         where it is copied.
         """
-        there = self.stat(digest)
         size = path.stat().st_size
+        there = self.stat(digest)
         if there is not None and there.size == size:
             return there
         with self._making() as temporary:
@@ -106,17 +107,14 @@ class LocalBlobs:
         found = (path.relative_to(self.root).as_posix() for path in room.rglob("*") if path.is_file())
         return tuple(sorted(name for name in found if digest_at(name) is None))
 
-    def set_aside(self, key: str) -> Path:
-        """The file at ``key`` (relative to the store) lies in the quarantine from now on."""
-        source, target = (
-            self.root / key,
-            self.root / QUARANTINE / f"{key.replace('/', '-')}-{int(time.time())}",
-        )
+    def set_aside(self, digest: str) -> str:
+        source = self.path_of(digest)
+        target = self.root / QUARANTINE / f"{source.name}-{int(time.time())}"
         make_folder(target.parent)
         with writing(target):
             os.replace(source, target)
             sync_folder(target.parent)
-        return target
+        return str(target)
 
     def sweep(self) -> int:
         """What killed writers left is gone, a day after; returns the bytes that came back."""
@@ -145,12 +143,13 @@ class LocalBlobs:
         fresh = not target.parent.is_dir()
         make_folder(target.parent)
         with writing(target):
+            found = _blob(digest, temporary)
             _replace(temporary, target)
             sync_folder(target.parent)
             if fresh:
                 sync_folder(target.parent.parent)
                 sync_folder(self.root)
-        return _blob(digest, target)
+        return replace(found, modified=time.time())
 
 
 def read_file(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -180,7 +179,7 @@ def sync_folder(folder: Path) -> None:
 def _blob(digest: str, path: Path) -> Blob:
     found = path.stat()
     # The time of the last link: a grace period counts from when it came, whatever the age of a file that was linked.
-    return Blob(digest, found.st_size, found.st_ctime)
+    return Blob(digest, found.st_size, found.st_ctime, found.st_nlink)
 
 
 def _replace(temporary: Path, target: Path) -> None:

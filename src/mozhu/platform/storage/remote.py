@@ -116,6 +116,13 @@ class RemoteBlobs:
             for batch in obstore.list(self.store, prefix=prefix):
                 yield from sorted(batch, key=lambda entry: str(entry["path"]))
 
+    def set_aside(self, digest: str) -> str:
+        target = f"quarantine/{digest.partition(':')[2]}-{int(time.time())}"
+        with asked(self.name):
+            self._again(lambda: obstore.copy(self.store, key_of(digest), target))
+        self.delete_key(key_of(digest))
+        return f"{self.name}/{target}"
+
     def address(self, digest: str, seconds: int) -> str | None:
         with asked(self.name):
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
@@ -58,7 +58,7 @@ class S3Blobs(RemoteBlobs):
         with self._asked():
             return str(self._client.create_multipart_upload(**self._at(key))["UploadId"])
 
-    def send_part(self, key: str, upload: str, number: int, content: bytes) -> str:
+    def send_part(self, key: str, upload: str, number: int, content: IO[bytes]) -> str:
         """Part ``number`` (from 1) is in the bucket; what it must be named with at the end."""
         with self._asked():
             answer = self._client.upload_part(
@@ -88,6 +88,18 @@ class S3Blobs(RemoteBlobs):
                     raise
         if self.head(key) is not None:
             self.delete_key(key)
+
+    def unfinished(self, prefix: str) -> Iterator[tuple[str, str, float]]:
+        """Multipart uploads below ``prefix`` that are neither finished nor given up: key, id, age in seconds."""
+        place = self._at(prefix)
+        with self._asked():
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=place["Bucket"], Prefix=place["Key"]
+            )
+            for page in pages:
+                for found in page.get("Uploads", []):
+                    key = found["Key"].removeprefix(f"{self._prefix}/") if self._prefix else found["Key"]
+                    yield key, found["UploadId"], time.time() - found["Initiated"].timestamp()
 
     def take(self, key: str, digest: str, size: int) -> None:
         """The object ``key``, whose hash has been checked, is the blob; copied inside the bucket."""

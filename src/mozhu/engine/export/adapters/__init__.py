@@ -1,1 +1,0 @@
-"""Mozhu: arithmetic of adapters."""

@@ -1,0 +1,1 @@
+"""Mozhu: uploads that cannot be lost."""

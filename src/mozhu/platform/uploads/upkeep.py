@@ -1,0 +1,88 @@
+"""The upkeep of the store, and one plain function for each of its verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.platform.accounts.subject import Subject
+from mozhu.platform.catalog.contents import held_by_versions
+from mozhu.platform.catalog.room import settings_of
+from mozhu.platform.catalog.service import Registry
+from mozhu.platform.storage.blobs import BlobStore
+from mozhu.platform.storage.fsck import StoreReport, check_store
+from mozhu.platform.storage.gc import Collected, collect
+from mozhu.platform.storage.held import Held, Holders, Progress, no_progress
+from mozhu.platform.storage.local import LocalBlobs
+from mozhu.platform.uploads import rows
+from mozhu.platform.uploads.rooms import part_room
+from mozhu.platform.uploads.service import Uploads
+from mozhu.platform.uploads.views import Limits, limits_of
+from mozhu.specs.registry import FsckSpec, GcSpec
+
+
+def holders_of(models: Path, limits: Limits) -> Holders:
+    """Everything that needs a content: versions, open uploads, and those that may still become a version."""
+
+    def holders(session: Session) -> Iterator[Held]:
+        yield from held_by_versions(session, models)
+        since = iso_time(utc_now() - timedelta(hours=limits.expiry_hours))
+        for digest in rows.digests_in_uploads(session, since):
+            yield Held(digest, None, "upload")
+
+    return holders
+
+
+def registry_gc(
+    root: Path, spec: GcSpec, *, keep: bool = False, on_progress: Progress = no_progress
+) -> Collected:
+    """What nobody needs is gone; with ``keep`` it is only told.
+
+    Raises:
+        MissingFile: FILE-001, the manifest of a version cannot be read: nothing is collected.
+    """
+    with Registry(root) as registry:
+        database, store, limits = registry.database, registry.store, limits_of(settings_of(registry.models))
+        parts = part_room(store, registry.models)
+        expired = swept = 0
+        if not keep:
+            uploads = Uploads(database, store, parts, limits=limits, may_read=_nothing)
+            expired = uploads.expire()
+            with database.reading() as session:
+                living = rows.open_ids(session)
+            swept = parts.sweep(living) + _sweep(store)
+        found = collect(
+            database,
+            store,
+            holders_of(registry.models, limits),
+            grace_s=spec.grace_hours * 3600,
+            keep=keep,
+            on_progress=on_progress,
+        )
+        return replace(found, uploads_expired=expired, leftover_bytes=swept)
+
+
+def registry_fsck(root: Path, spec: FsckSpec, *, on_progress: Progress = no_progress) -> StoreReport:
+    """Everything that is wrong with the store of the workspace."""
+    with Registry(root) as registry:
+        return check_store(
+            registry.database,
+            registry.store,
+            holders_of(registry.models, limits_of(settings_of(registry.models))),
+            grace_s=spec.grace_hours * 3600,
+            repair=spec.repair,
+            on_progress=on_progress,
+        )
+
+
+def _sweep(store: BlobStore) -> int:
+    return store.sweep() if isinstance(store, LocalBlobs) else 0
+
+
+def _nothing(session: Session, subject: Subject, digest: str) -> bool:
+    return False
