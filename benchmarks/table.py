@@ -34,7 +34,10 @@ BENCHMARKS = {
             FULL: {"rows": 100_000, "workers": (1, 2), "rounds": 3, "bars": True},
         },
     ),
-    "merge": Benchmark("merge", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
+    "merge": Benchmark(
+        "merge",
+        {SHORT: {"models": _SMALL, "rounds": 5}, FULL: {"models": _LARGE, "rounds": 3, "synthetic": 12}},
+    ),
     "gguf": Benchmark("gguf", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
     "train_step": Benchmark(
         "train_step",

@@ -16,6 +16,14 @@ from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog import service as catalog
 from mozhu.platform.catalog.datasets import service as data_catalog
 from mozhu.references import with_references
+from mozhu.specs.adapters import (
+    AdapterListSpec,
+    AdapterShowSpec,
+    CombineSpec,
+    CompareSpec,
+    ExtractSpec,
+    ScaleSpec,
+)
 from mozhu.specs.base import Spec
 from mozhu.specs.config import ConfigImportSpec
 from mozhu.specs.data import (
@@ -172,6 +180,41 @@ def download(model: str, *, config: str | None = None, quiet: bool = False, **fi
 def merge(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
     """An adapter into its base, with a certificate; fields are those of :class:`~mozhu.specs.export.MergeSpec`."""
     return _engine_verb(MergeSpec, None, config, fields, quiet)
+
+
+def adapters_list(folder: str | Path = ".") -> list[Any]:
+    """Every adapter below ``folder``, with its settings and whether it can be merged."""
+    spec = with_absolute_paths(AdapterListSpec(folder=str(folder)))
+    return list(slots.load("mozhu.rooms", "adapters_list")(spec))
+
+
+def adapters_show(adapter: str | Path) -> dict[str, Any]:
+    """One adapter and each of its modules: rank, scaling, the length of its change, singular values."""
+    spec = with_references(AdapterShowSpec(adapter=str(adapter)), workspace_or_here())
+    found: dict[str, Any] = slots.load("mozhu.rooms", "adapters_show")(spec)
+    return found
+
+
+def adapters_compare(adapter: str | Path, other: str | Path) -> dict[str, Any]:
+    """How alike the changes of two adapters are: cosines by module and in all, and settings that differ."""
+    spec = with_references(CompareSpec(adapter=str(adapter), other=str(other)), workspace_or_here())
+    found: dict[str, Any] = slots.load("mozhu.rooms", "adapters_compare")(spec)
+    return found
+
+
+def adapters_combine(*, quiet: bool = False, **fields: Any) -> Run:
+    """One adapter of several; fields are those of :class:`~mozhu.specs.adapters.CombineSpec`."""
+    return _engine_verb(CombineSpec, None, None, fields, quiet)
+
+
+def adapters_scale(*, quiet: bool = False, **fields: Any) -> Run:
+    """An adapter, stronger or weaker; fields are those of :class:`~mozhu.specs.adapters.ScaleSpec`."""
+    return _engine_verb(ScaleSpec, None, None, fields, quiet)
+
+
+def adapters_extract(*, quiet: bool = False, **fields: Any) -> Run:
+    """The adapter nearest to a full fine-tuning; fields are those of :class:`~mozhu.specs.adapters.ExtractSpec`."""
+    return _engine_verb(ExtractSpec, None, None, fields, quiet)
 
 
 def convert(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:

@@ -40,6 +40,7 @@ class Scratch(threading.local):
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+        self._filled: set[str] = set()
 
     def tensor(self, name: str, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> torch.Tensor:
         count = math.prod(shape)
@@ -48,8 +49,25 @@ class Scratch(threading.local):
             held = self._held[name, dtype] = torch.empty(count, dtype=dtype)
         return held[:count].view(*shape)
 
+    def forget(self, name: str) -> None:
+        """What ``once`` gave under this name is that of an earlier block."""
+        self._filled.discard(name)
+
+    def once(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """``values`` in float32, converted by the first call since ``forget``."""
+        made = self.tensor(name, values.shape)
+        if name not in self._filled:
+            made.copy_(values)
+            self._filled.add(name)
+        return made
+
 
 SCRATCH = Scratch()
+
+
+def in_float32(old: torch.Tensor) -> torch.Tensor:
+    """The block in work in float32; nobody may change it."""
+    return old if old.dtype == torch.float32 else SCRATCH.once("old", old)
 
 
 def cut_evenly(first: int, last: int, step: int) -> Iterator[tuple[int, int]]:
@@ -117,9 +135,7 @@ class LowRank:
             return old + delta
         if self.rounded_first and old.dtype != torch.float32:
             return old + delta.to(old.dtype)
-        if old.dtype == torch.float32:
-            return delta.add_(old)
-        return delta.add_(SCRATCH.tensor("old", old.shape).copy_(old))
+        return delta.add_(in_float32(old))
 
 
 @dataclass
@@ -234,5 +250,7 @@ class After:
     added: float | None = None
 
     def block(self, old: torch.Tensor, first: int) -> torch.Tensor:
+        SCRATCH.forget("old")
         changed: torch.Tensor = self.then.block(self.start.block(old, first).to(old.dtype), first)
+        SCRATCH.forget("old")  # what was converted was the adapter's copy
         return changed

@@ -28,7 +28,6 @@ from mozhu.engine.export.steps import Steps
 from mozhu.engine.export.stream import PROGRESS, Tally, Work, write_weights
 from mozhu.engine.export.targets import check_folder_target, check_space, from_folder, resolved
 from mozhu.engine.export.trained_on import quantised_base, trained_on
-from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.base_record import BASE_RECORD, read_base_record
 from mozhu.engine.weights.fingerprint import differing_parts, tokenizer_hash, weights_hash
 from mozhu.engine.weights.folder import ModelFolder
@@ -110,7 +109,7 @@ def run_merge(spec: MergeSpec, folder: Path, emit: Emit) -> Outcome:
         parse_size(spec.memory),
         _identity(inputs, spec),
     )
-    with _staging(target) as staging, spare_threads():
+    with _staging(target) as staging:
         steps = Steps(emit, len(planned.sources), sum(shard.size_bytes for shard in planned.shards))
         tally = write_weights(work, staging, steps)
         if not tally.changed:

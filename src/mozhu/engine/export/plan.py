@@ -21,7 +21,7 @@ _PART = re.compile(
 _TOKENS = re.compile(r"^(?P<module>.+?)(?:\.token_adapter)?\.trainable_tokens_delta$")
 _SCALE = re.compile(r"^(?P<module>.+)\.ia3_l$")
 # Families whose layers hold their weights as (in, out); there a square weight does not show it.
-_TRANSPOSED_FAMILIES = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
+TRANSPOSED_FAMILIES = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 _SHOWN = 8
 
 Kind = Literal["lora", "embedding", "bias", "replace", "tokens", "scale", "expert"]
@@ -188,7 +188,7 @@ class _Planning:
             return False
         if out != into:
             return shape == (into, out)
-        return self.family in _TRANSPOSED_FAMILIES or bool(self.adapter.config.get("fan_in_fan_out"))
+        return self.family in TRANSPOSED_FAMILIES or bool(self.adapter.config.get("fan_in_fan_out"))
 
     def _shape(self, target: str) -> tuple[int, ...]:
         """A tied output layer has the embedding's shape."""

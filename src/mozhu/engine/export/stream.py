@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from mozhu.engine.export.edits import DTYPES, LEAST_ROWS, SCRATCH, Edit, cut_evenly
+from mozhu.engine.export.edits import DTYPES, LEAST_ROWS, SCRATCH, Edit, cut_evenly, in_float32
 from mozhu.engine.export.open_edits import open_edit
 from mozhu.engine.export.plan import Change
 from mozhu.engine.export.shards import (
@@ -33,11 +33,12 @@ from mozhu.engine.export.steps import Steps
 from mozhu.engine.weights.headers import TensorInfo
 from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.files import read_json, reading, sha256_file, write_json
+from mozhu.kernel.machine import free_core_count
 
 PROGRESS = "merging.json"
 # What one block costs at most: its bytes as read and as written, and twice its values in float32.
 _BYTES_A_VALUE = 16
-_MOST_VALUES = 1 << 19
+_MOST_VALUES = 1 << 18
 _PIECES_A_THREAD = 2
 
 
@@ -94,7 +95,7 @@ def write_weights(work: Work, folder: Path, steps: Steps) -> Tally:
     tally.reused = len(tally.shards)
     if tally.reused:
         _remember(work, folder, tally)
-    threads = torch.get_num_threads()
+    before, threads = torch.get_num_threads(), free_core_count()
     torch.set_num_threads(1)  # the pieces are the threads' work, not parts of one product
     pool = ThreadPoolExecutor(threads, thread_name_prefix="merge")
     try:
@@ -107,7 +108,7 @@ def write_weights(work: Work, folder: Path, steps: Steps) -> Tally:
             _remember(work, folder, tally)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     return tally
 
 
@@ -185,6 +186,7 @@ class _Block:
         with reading(self.source.path), open(self.source.path, "rb", buffering=0) as opened:
             at = self.source.start + self.first * width
             read_into(opened.fileno(), _bytes_of(old), at, self.source)
+        SCRATCH.forget("old")
         values = self.edit.block(old, self.first)
         if values.dtype == old.dtype and values.is_contiguous():
             new = values
@@ -206,12 +208,12 @@ class _Count:
         self._lock = threading.Lock()
 
     def add(self, old: torch.Tensor, new: torch.Tensor) -> None:
-        before = SCRATCH.tensor("count", old.shape).copy_(old).view(-1)
+        before = in_float32(old).view(-1)
         squared = float(torch.dot(before, before))
         changed = self.changed or not torch.equal(old, new)
         difference = 0.0
         if changed and self.added is None:
-            apart = before.sub_(SCRATCH.tensor("apart", new.shape).copy_(new).view(-1))
+            apart = SCRATCH.tensor("apart", new.shape).copy_(new).view(-1).sub_(before)
             difference = float(torch.dot(apart, apart))
         with self._lock:
             self._old.append(squared)

@@ -1,0 +1,1 @@
+"""Mozhu: arithmetic of adapters."""
