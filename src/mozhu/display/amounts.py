@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from mozhu.display.progress import open_view
 from mozhu.kernel.files import human_size
+from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.kernel.texts import text
 
 _EVERY_S = 0.2
@@ -35,9 +36,8 @@ def showing(words: str, *, quiet: bool, are_bytes: bool = True) -> Iterator[Call
             else f"{done}/{total}"
         )
         left = (total - done) / speed if speed else 0.0
-        view.show(
-            {"kind": "step", "step": done, "total": total, "unit": f"{text(words)} {shown}", "eta_s": left}
-        )
+        event = {"kind": "step", "t": iso_time(utc_now()), "step": done, "total": total, "eta_s": left}
+        view.show({**event, "unit": f"{text(words)} {shown}"})
 
     try:
         yield on_progress
