@@ -12,6 +12,7 @@ from mozhu.platform.accounts.local_token import LocalToken, local_token
 from mozhu.platform.catalog.contents import may_read_content
 from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.events import known_events
+from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.room import database_of
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.engine import Database, open_database
@@ -34,6 +35,7 @@ class Composition:
     database: Database
     registry: Registry
     datasets: Datasets
+    models: Models
     replays: Replays
     webhooks: Webhooks
     uploads: Uploads
@@ -55,6 +57,7 @@ def compose(root: Path, settings: ServiceSpec) -> Composition:
         database=database,
         registry=Registry(workspace.root, database=database, store=store),
         datasets=Datasets(workspace.root, database=database),
+        models=Models(workspace.root, database=database),
         replays=Replays(database),
         webhooks=Webhooks(database, known_events(), private=settings.webhook_private_addresses),
         uploads=Uploads(

@@ -16,7 +16,7 @@ from mozhu.kernel.errors import BadDatabaseAddress, NewerRegistry, NoDatabase, R
 from mozhu.platform.database import failures, migrations
 from mozhu.platform.database.engine import Database, open_database
 from mozhu.platform.database.migrations.newest import newest_step
-from mozhu.platform.database.tables import Table
+from mozhu.platform.database.tables_assets import Table
 from mozhu.platform.database.tables_server import ReplayRow
 from mozhu.platform.database.tables_uploads import BlobRow
 

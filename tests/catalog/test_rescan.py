@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from mozhu.kernel.errors import DamagedRegistry, UnknownReference
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.engine import CATALOG, open_database
-from mozhu.platform.database.tables import Table
+from mozhu.platform.database.tables_assets import Table
 
 
 def fill(registry, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -712,6 +712,53 @@ class BadDatabaseAddress(UsageError):
     code = "REG-017"
 
 
+class LastVersion(StateError):
+    """A model keeps at least one version; the model itself can be deleted."""
+
+    code = "REG-018"
+
+
+class VersionInUse(StateError):
+    """Running jobs or endpoints use it; ``users`` names them."""
+
+    code = "REG-019"
+
+
+class InTrash(StateError):
+    code = "REG-020"
+
+
+class NotInTrash(DataError):
+    code = "REG-021"
+    status = 404
+
+
+class ProtectedAlias(DeniedError):
+    """The alias moves, or goes, only with ``force`` and for who may manage the model."""
+
+    code = "REG-022"
+    status = 403
+
+
+class NotAllowed(DeniedError):
+    """The subject may see the model, and not do this with it."""
+
+    code = "REG-023"
+    status = 403
+
+
+class UnknownAlias(DataError):
+    code = "REG-024"
+    status = 404
+
+
+class BadValue(UsageError):
+    """A value of a model's page that is none of those there are."""
+
+    code = "REG-025"
+    status = 422
+
+
 # ---------------------------------------------------------------- blobs
 class BlobMissing(DataError):
     """The store has no content of this hash."""

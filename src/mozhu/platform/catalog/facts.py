@@ -12,6 +12,7 @@ from mozhu.platform.catalog.sidecars import INFO, Registration
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact
 from mozhu.platform.catalog.views import State, VersionFacts
 from mozhu.platform.database.tables import LOCAL
+from mozhu.specs.records.manifest import ManifestFile
 from mozhu.specs.records.sidecars import REGISTRATION, ModelInfo
 
 
@@ -21,6 +22,11 @@ class FolderFacts:
 
     facts: VersionFacts
     inspection: Inspection
+
+    @property
+    def files(self) -> tuple[ManifestFile, ...]:
+        """Its files as its manifest lists them; none without one."""
+        return tuple(self.inspection.manifest.files) if self.inspection.manifest else ()
 
 
 def state_of(inspection: Inspection) -> State:

@@ -24,6 +24,7 @@ from mozhu.platform.catalog.artefacts import MANIFEST, Artefact
 from mozhu.platform.catalog.contents import put_contents, record_contents
 from mozhu.platform.catalog.events import REGISTERED, Happening
 from mozhu.platform.catalog.facts import read_folder
+from mozhu.platform.catalog.lineage import add_edges, edges_of
 from mozhu.platform.catalog.places import bring_files, close_folder, move_in, path_within, place_of, staging
 from mozhu.platform.catalog.sidecars import Known, Registration, Wishes, describe, write_version
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact, make_artefact_manifest
@@ -119,7 +120,9 @@ def _enter(
             close_folder(staged)
             move_in(staged, target)
     record_contents(session, store, target, candidate.manifest)
-    view = rows.add_version(session, read_folder(models, target, hashes=False).facts)
+    found = read_folder(models, target, hashes=False)
+    view = rows.add_version(session, found.facts, found.files)
+    add_edges(session, edges_of(target, found.facts))
     details = {"path": view.path, "source": candidate.source, "state": view.state, "checksum": view.checksum}
     happening = Happening(REGISTERED, view.name, view.label, details)
     rows.add_history(session, [happening], iso_time(candidate.now))
@@ -162,17 +165,17 @@ def _free_place(
 
 
 def _label(session: Session, candidate: Candidate) -> str:
-    versions = rows.versions_of(session, candidate.known.name)
-    taken = {version.label for version in versions}
+    labels = rows.labels(session, candidate.known.name)
+    taken = set(labels)
     if candidate.wishes.version:
         if candidate.wishes.version in taken:
             raise VersionTaken(
                 name=candidate.known.name, version=candidate.wishes.version, known=sorted(taken)
             )
         return candidate.wishes.version
-    if not versions:
+    if not labels:
         return check_name(candidate.known.version) if candidate.known.version else next_version(None)
-    label = next_version(versions[0].label)
+    label = next_version(labels[0])
     while label in taken:
         label = next_version(label)
     return label

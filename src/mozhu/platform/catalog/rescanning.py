@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog import rows
+from mozhu.platform.catalog import lineage, rows
+from mozhu.platform.catalog.cards import apply_cards
 from mozhu.platform.catalog.datasets.rescanning import look, rebuild_rows
 from mozhu.platform.catalog.datasets.rescanning import scan as scan_datasets
 from mozhu.platform.catalog.events import RESCANNED, Happening
@@ -17,6 +18,7 @@ from mozhu.platform.catalog.facts import read_folder
 from mozhu.platform.catalog.places import path_within, version_folders
 from mozhu.platform.catalog.views import Refused, RescanReport, VersionFacts
 from mozhu.platform.database.engine import Database
+from mozhu.specs.records.manifest import ManifestFile
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -27,21 +29,25 @@ class Scan:
 
     found: tuple[VersionFacts, ...]
     refused: tuple[Refused, ...]
+    files: dict[str, tuple[ManifestFile, ...]] = field(default_factory=dict)
 
 
 def scan(models: Path) -> Scan:
     """Every version folder below ``models``, by sizes and headers (hashes are ``validate``'s work)."""
     found: list[VersionFacts] = []
     refused: list[Refused] = []
+    files: dict[str, tuple[ManifestFile, ...]] = {}
     for folder in version_folders(models):
         try:
-            found.append(read_folder(models, folder, hashes=False).facts)
+            there = read_folder(models, folder, hashes=False)
+            found.append(there.facts)
+            files[there.facts.path] = there.files
         except MozhuError as error:
             refused.append(Refused(path_within(models, folder) or str(folder), error.what))
     found.sort(
         key=lambda facts: (facts.owner, facts.name, facts.registered, natural(facts.label), facts.path)
     )
-    return _without_doubles(found, refused)
+    return replace(_without_doubles(found, refused), files=files)
 
 
 def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -> RescanReport:
@@ -51,8 +57,11 @@ def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -
         result, data = scan(models), scan_datasets(models, seen)
         before = {view.reference for view in rows.facts(session)}
         rows.clear(session)
+        lineage.clear(session)
         for facts in sorted(result.found, key=lambda facts: facts.registered):
-            rows.add_version(session, facts)
+            rows.add_version(session, facts, result.files.get(facts.path, ()))
+            lineage.add_edges(session, lineage.edges_of(models / facts.path, facts))
+        apply_cards(models, session)
         after = {facts.reference for facts in result.found}
         report = RescanReport(
             models=len({(facts.owner, facts.name) for facts in result.found}),

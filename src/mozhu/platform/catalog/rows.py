@@ -5,44 +5,77 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, selectinload
 
+from mozhu.kernel.errors import InTrash
 from mozhu.platform.catalog.events import OF_MODEL, Happening
 from mozhu.platform.catalog.views import HistoryView, ModelView, State, VersionFacts, VersionView
+from mozhu.platform.database.grams import grams_of, search_text
 from mozhu.platform.database.tables import LOCAL, History, Model, Tag, Version
+from mozhu.platform.database.tables_assets import Alias, SearchGram, VersionFile
+from mozhu.specs.records.manifest import ManifestFile
 
 _HISTORY_LINES = 50
 
 
+# A version that is in the trash, or whose model is, is in no list.
+_HERE = Version.trashed.is_(None) & Model.trashed.is_(None)
+
+
 def models(session: Session, search: str | None = None) -> list[ModelView]:
     """Every model with its newest version, last changed first; ``search`` is a part of a name, task, tag …"""
+    query = with_newest().where(Model.trashed.is_(None)).order_by(Model.updated.desc(), Model.id.desc())
+    if search:
+        query = query.where(_matches(search))
+    return [model_view(model, version) for model, version in session.execute(query)]
+
+
+def with_newest() -> Select[Model, Version]:
+    """Models, each with its newest version that is not in the trash by itself (a model keeps one)."""
     newest = (
-        select(func.max(Version.seq)).where(Version.model_id == Model.id).correlate(Model).scalar_subquery()
+        select(func.max(Version.seq))
+        .where(Version.model_id == Model.id, Version.trashed.is_(None))
+        .correlate(Model)
+        .scalar_subquery()
     )
-    query = (
+    return (
         select(Model, Version)
         .join(Version, (Version.model_id == Model.id) & (Version.seq == newest))
         .options(selectinload(Version.tags))
-        .order_by(Model.updated.desc(), Model.id.desc())
     )
-    if search:
-        query = query.where(_matches(search))
-    return [_model_view(model, version) for model, version in session.execute(query)]
 
 
 def names(session: Session, owner: str = LOCAL) -> list[str]:
-    return list(session.scalars(select(Model.name).where(Model.owner == owner).order_by(Model.name)))
+    query = select(Model.name).where(Model.owner == owner, Model.trashed.is_(None)).order_by(Model.name)
+    return list(session.scalars(query))
+
+
+def labels(session: Session, name: str, owner: str = LOCAL) -> list[str]:
+    """The names of all versions of a model, newest first; those in the trash keep theirs."""
+    query = select(Version.label).join(Model).where(Model.owner == owner, Model.name == name)
+    return list(session.scalars(query.order_by(Version.seq.desc())))
 
 
 def versions_of(session: Session, name: str, owner: str = LOCAL) -> list[VersionView]:
     """The versions of a model, newest first; empty where there is no such model."""
-    query = _versions(owner).where(Model.name == name).order_by(Version.seq.desc())
-    return [_version_view(model, version) for model, version in session.execute(query)]
+    query = _versions(owner).where(Model.name == name, _HERE).order_by(Version.seq.desc())
+    return [version_view(model, version) for model, version in session.execute(query)]
+
+
+def alias_label(session: Session, name: str, alias: str, owner: str = LOCAL) -> str | None:
+    """The name of the version that an alias of a model points to."""
+    query = (
+        select(Version.label)
+        .join(Alias, Alias.version_id == Version.id)
+        .join(Model, Model.id == Alias.model_id)
+    )
+    return session.scalar(query.where(Model.owner == owner, Model.name == name, Alias.name == alias, _HERE))
 
 
 def version_by_checksum(session: Session, name: str, checksum: str, owner: str = LOCAL) -> VersionView | None:
-    query = _versions(owner).where(Model.name == name, Version.checksum == checksum).order_by(Version.seq)
+    query = _versions(owner).where(Model.name == name, Version.checksum == checksum, _HERE)
+    query = query.order_by(Version.seq)
     return _one(session, query)
 
 
@@ -52,17 +85,21 @@ def version_at(session: Session, path: str) -> VersionView | None:
 
 
 def newest_version(session: Session, name: str, owner: str = LOCAL) -> VersionView | None:
-    return _one(session, _versions(owner).where(Model.name == name).order_by(Version.seq.desc()))
+    return _one(session, _versions(owner).where(Model.name == name, _HERE).order_by(Version.seq.desc()))
 
 
 def facts(session: Session) -> list[VersionView]:
     """Every version of every model, by name and number."""
     query = _versions(None).order_by(Model.owner, Model.name, Version.seq)
-    return [_version_view(model, version) for model, version in session.execute(query)]
+    return [version_view(model, version) for model, version in session.execute(query)]
 
 
-def add_version(session: Session, new: VersionFacts) -> VersionView:
-    """Add ``new`` as the newest version of its model, which is made where it is missing."""
+def add_version(session: Session, new: VersionFacts, files: Iterable[ManifestFile] = ()) -> VersionView:
+    """Add ``new`` with its files as the newest version of its model, which is made where it is missing.
+
+    Raises:
+        InTrash: REG-020 when the model of this name is in the trash.
+    """
     model = session.scalar(select(Model).where(Model.owner == new.owner, Model.name == new.name))
     if model is None:
         model = Model(
@@ -74,6 +111,8 @@ def add_version(session: Session, new: VersionFacts) -> VersionView:
             version_count=0,
         )
         session.add(model)
+    if model.trashed:
+        raise InTrash(reference=new.name)
     last = (
         session.scalar(select(func.max(Version.seq)).where(Version.model_id == model.id))
         if model.id
@@ -81,11 +120,42 @@ def add_version(session: Session, new: VersionFacts) -> VersionView:
     )
     model.version_count += 1
     model.updated = new.registered
+    model.size_bytes = (model.size_bytes or 0) + new.size_bytes
     version = _row(new, seq=(last or 0) + 1)
     version.model = model
     session.add(version)
     session.flush()
-    return _version_view(model, version)
+    session.add_all(
+        VersionFile(version_id=version.id, path=file.path, size=file.size, sha256=file.sha256)
+        for file in files
+    )
+    index_words(session, model, new.model_words)
+    return version_view(model, version)
+
+
+def index_words(session: Session, model: Model, words: Iterable[str]) -> None:
+    """The model is found by ``words`` too, and by everything that it was found by."""
+    own = (model.type or "text", model.name, model.owner, model.team, model.description or "")
+    searched = search_text((*own, *(model.search_text or "").split("\n"), *words))
+    if searched == model.search_text:
+        return
+    fresh = grams_of(searched) - grams_of(model.search_text or "")
+    model.search_text = searched
+    session.flush()
+    if fresh:
+        rows = [{"kind": OF_MODEL, "gram": gram, "id": model.id} for gram in sorted(fresh)]
+        session.execute(insert(SearchGram), rows)
+
+
+def reindex(session: Session, model: Model) -> None:
+    """The model is found by what it and its versions say today and by nothing else."""
+    session.execute(delete(SearchGram).where(SearchGram.kind == OF_MODEL, SearchGram.id == model.id))
+    model.search_text = ""
+    query = select(Version).where(Version.model_id == model.id).options(selectinload(Version.tags))
+    words: list[str] = []
+    for version in session.scalars(query.order_by(Version.seq)):
+        words += (*version_view(model, version).model_words, version.notes)
+    index_words(session, model, words)
 
 
 def set_state(session: Session, view: VersionView, state: State, *, certified: bool) -> VersionView:
@@ -94,7 +164,7 @@ def set_state(session: Session, view: VersionView, state: State, *, certified: b
     model, version = session.execute(query).one()
     version.state, version.certified = state, certified
     session.flush()
-    return _version_view(model, version)
+    return version_view(model, version)
 
 
 def trained_on(session: Session, reference: str, owner: str = LOCAL) -> list[str]:
@@ -105,6 +175,7 @@ def trained_on(session: Session, reference: str, owner: str = LOCAL) -> list[str
 
 def clear(session: Session) -> None:
     """Take all models and versions out; the history stays."""
+    session.execute(delete(SearchGram).where(SearchGram.kind == OF_MODEL))
     session.execute(delete(Model))
 
 
@@ -163,7 +234,7 @@ def _versions(owner: str | None) -> Select[Model, Version]:
 
 def _one(session: Session, query: Select[Model, Version]) -> VersionView | None:
     found = session.execute(query.limit(1)).first()
-    return _version_view(*found) if found else None
+    return version_view(*found) if found else None
 
 
 def _matches(search: str) -> ColumnElement[bool]:
@@ -200,7 +271,7 @@ def _row(new: VersionFacts, *, seq: int) -> Version:
     )
 
 
-def _version_view(model: Model, version: Version) -> VersionView:
+def version_view(model: Model, version: Version) -> VersionView:
     return VersionView(
         name=model.name,
         label=version.label,
@@ -223,10 +294,12 @@ def _version_view(model: Model, version: Version) -> VersionView:
         owner=model.owner,
         team=model.team,
         seq=version.seq,
+        notes=version.notes or "",
+        trashed=version.trashed,
     )
 
 
-def _model_view(model: Model, version: Version) -> ModelView:
+def model_view(model: Model, version: Version) -> ModelView:
     return ModelView(
         name=model.name,
         owner=model.owner,
@@ -234,5 +307,12 @@ def _model_view(model: Model, version: Version) -> ModelView:
         created=model.created,
         updated=model.updated,
         version_count=model.version_count,
-        newest=_version_view(model, version),
+        newest=version_view(model, version),
+        type=model.type,
+        description=model.description,
+        licence=model.licence,
+        visibility=model.visibility,
+        base_reference=model.base_reference,
+        size_bytes=model.size_bytes,
+        trashed=model.trashed,
     )

@@ -89,6 +89,9 @@ class Registry(CatalogueRoom):
             versions = rows.versions_of(session, wanted.name)
             if not versions:
                 raise UnknownReference(reference=reference, known=_near(wanted.name, rows.names(session)))
+            if wanted.alias not in (None, LATEST):
+                label = rows.alias_label(session, wanted.name, str(wanted.alias))
+                wanted = Reference(wanted.name, version=label) if label else wanted
             chosen = _choose(wanted, versions)
             oldest, newest = versions[-1], versions[0]
             model = ModelView(

@@ -44,12 +44,20 @@ class VersionFacts:
     def reference(self) -> str:
         return f"{self.name}:{self.label}"
 
+    @property
+    def model_words(self) -> tuple[str, ...]:
+        """What its model is found by because of this version."""
+        told = (self.label, self.base_model, self.task, self.description, self.model_type, self.kind)
+        return (*told, *self.tags)
+
 
 @dataclass(frozen=True)
 class VersionView(VersionFacts):
-    """A registered version. ``seq`` counts the versions of its model from 1."""
+    """A registered version. ``seq`` counts the versions of its model from 1; ``trashed`` is when it was put away."""
 
     seq: int
+    notes: str = ""
+    trashed: str | None = None
 
     @property
     def size(self) -> str:
@@ -75,6 +83,13 @@ class ModelView:
     updated: str
     version_count: int
     newest: VersionView
+    type: str = "text"
+    description: str = ""
+    licence: str = ""
+    visibility: str = "private"
+    base_reference: str = ""
+    size_bytes: int = 0
+    trashed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "newest": self.newest.to_json()}

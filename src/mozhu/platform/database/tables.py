@@ -38,7 +38,10 @@ class SchemaVersion(Table):
 
 
 class Model(Table):
-    """A named asset. ``updated`` is when its newest version came."""
+    """A named asset. ``updated`` is when its newest version came; counts and sizes are without what is in the trash.
+
+    ``trashed`` is when it was put there. ``search_text`` is what it is searched by, see ``grams.py``.
+    """
 
     __tablename__ = "models"
 
@@ -49,12 +52,27 @@ class Model(Table):
     created: Mapped[str]
     updated: Mapped[str]
     version_count: Mapped[int] = mapped_column(default=0)
+    type: Mapped[str] = mapped_column(String(10), default="text", server_default="text")
+    description: Mapped[str] = mapped_column(default="", server_default="")
+    licence: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    visibility: Mapped[str] = mapped_column(String(10), default="private", server_default="private")
+    base_reference: Mapped[str] = mapped_column(String(500), default="", server_default="")
+    trashed: Mapped[str | None] = mapped_column(String(24), default=None)
+    trashed_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    size_bytes: Mapped[int] = mapped_column(default=0, server_default="0")
+    search_text: Mapped[str] = mapped_column(default="", server_default="")
 
     versions: Mapped[list[Version]] = relationship(
         back_populates="model", order_by="Version.seq", cascade="all, delete-orphan", passive_deletes=True
     )
 
-    __table_args__ = (UniqueConstraint("owner", "name"), Index("ix_models_updated_id", "updated", "id"))
+    __table_args__ = (
+        UniqueConstraint("owner", "name"),
+        Index("ix_models_updated_id", "updated", "id"),
+        Index("ix_models_name_id", "name", "id"),
+        Index("ix_models_type_updated_id", "type", "updated", "id"),
+        Index("ix_models_trashed_type", "trashed", "type", "version_count", "size_bytes"),
+    )
 
 
 class Version(Table):
@@ -84,6 +102,9 @@ class Version(Table):
     certified: Mapped[bool]
     created: Mapped[str]
     registered: Mapped[str]
+    notes: Mapped[str] = mapped_column(default="", server_default="")
+    trashed: Mapped[str | None] = mapped_column(String(24), default=None)
+    trashed_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
     model: Mapped[Model] = relationship(back_populates="versions")
     tags: Mapped[list[Tag]] = relationship(
@@ -96,6 +117,7 @@ class Version(Table):
         Index("ix_versions_checksum", "checksum"),
         Index("ix_versions_path", "path"),
         Index("ix_versions_registered_id", "registered", "id"),
+        Index("ix_versions_state", "state"),
     )
 
 

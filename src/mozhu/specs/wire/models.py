@@ -34,6 +34,8 @@ class VersionWire(TypedDict):
     registered: str
     owner: str
     team: str
+    notes: str
+    trashed: str | None
 
 
 class ModelWire(TypedDict):
@@ -46,6 +48,13 @@ class ModelWire(TypedDict):
     updated: str
     version_count: int
     newest: VersionWire
+    type: str
+    description: str
+    licence: str
+    visibility: str
+    base_reference: str
+    size_bytes: int
+    trashed: str | None
 
 
 class HistoryWire(TypedDict):

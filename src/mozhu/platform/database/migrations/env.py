@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from mozhu.platform.database.tables import Table
+from mozhu.platform.database import tables_assets
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=Table.metadata, render_as_batch=True
+    connection=context.config.attributes["connection"],
+    target_metadata=tables_assets.SearchGram.metadata,
+    render_as_batch=True,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,182 @@
+"""Where things come from: data -> run -> adapter -> merged model -> GGUF, both ways; the only SQL about it.
+
+Edges are read from what lies beside a version: the request of its run, its base record, its certificate. Weights have
+a fingerprint, so that a merged model meets its adapter, and a GGUF file its model, whatever they are called and
+whichever was registered first. Other rooms add edges of their own (``endpoint``, ``answer``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from mozhu.platform.catalog.artefacts import BASE, CERTIFICATE, json_object
+from mozhu.platform.catalog.references import parse_reference
+from mozhu.platform.catalog.sidecars import CONFIG_SIDECAR
+from mozhu.platform.catalog.views import VersionFacts
+from mozhu.platform.database.tables_assets import LineageEdge
+
+# Kinds of nodes whose edges do not come from version folders and outlive a rescan.
+OF_SERVING = ("endpoint", "answer")
+_MOST_NODES = 2000
+Way = Literal["from", "to"]
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """``kind``: dataset, row, run, version, model (one that is not registered), weights, endpoint, answer."""
+
+    kind: str
+    reference: str
+
+
+@dataclass(frozen=True, order=True)
+class Edge:
+    """``target`` came from ``source``; ``relation`` is the part that the source played."""
+
+    source: Node
+    target: Node
+    relation: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Family:
+    """``edges`` lead from the oldest ancestors of ``start`` to its youngest descendants."""
+
+    start: Node
+    edges: tuple[Edge, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        ends = {node for edge in self.edges for node in (edge.source, edge.target)}
+        return tuple(sorted(ends | {self.start}))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "start": asdict(self.start),
+            "nodes": [asdict(node) for node in self.nodes],
+            "edges": [edge.to_json() for edge in self.edges],
+        }
+
+
+def edges_of(folder: Path, facts: VersionFacts) -> list[Edge]:
+    """What the files beside a version tell of its origin."""
+    version = Node("version", facts.reference)
+    return [*_of_run(folder, facts, version), *_of_weights(folder, version)]
+
+
+def add_edges(session: Session, edges: Iterable[Edge]) -> None:
+    """The edges are there; those that were there stay."""
+    for edge in dict.fromkeys(edges):
+        session.merge(
+            LineageEdge(
+                src_kind=edge.source.kind,
+                src=edge.source.reference[:500],
+                dst_kind=edge.target.kind,
+                dst=edge.target.reference[:500],
+                relation=edge.relation,
+            )
+        )
+    session.flush()
+
+
+def clear(session: Session) -> None:
+    """Take out every edge that comes from a version's folder."""
+    session.execute(
+        delete(LineageEdge).where(
+            LineageEdge.src_kind.not_in(OF_SERVING), LineageEdge.dst_kind.not_in(OF_SERVING)
+        )
+    )
+
+
+def family(session: Session, start: Node) -> Family:
+    """Everything that ``start`` came from and everything that came from it."""
+    edges = {*_walk(session, start, "from"), *_walk(session, start, "to")}
+    if start.kind == "row":
+        data = Node("dataset", start.reference.partition("#")[0])
+        edges = {Edge(start, data, "row"), *_walk(session, data, "to")}
+    return Family(start, tuple(sorted(edges)))
+
+
+def _walk(session: Session, start: Node, way: Way) -> set[Edge]:
+    found: set[Edge] = set()
+    seen, front = {start}, [start]
+    while front and len(seen) < _MOST_NODES:
+        edges = {edge for node in front for edge in _beside(session, node, way)}
+        found |= edges
+        ends = {edge.source if way == "from" else edge.target for edge in edges}
+        front = sorted(ends - seen)
+        seen |= ends
+    return found
+
+
+def _beside(session: Session, node: Node, way: Way) -> list[Edge]:
+    kind, name = (
+        (LineageEdge.dst_kind, LineageEdge.dst) if way == "from" else (LineageEdge.src_kind, LineageEdge.src)
+    )
+    query = select(LineageEdge).where(kind == node.kind, name == node.reference)
+    return [
+        Edge(Node(row.src_kind, row.src), Node(row.dst_kind, row.dst), row.relation)
+        for row in session.scalars(query)
+    ]
+
+
+def _of_run(folder: Path, facts: VersionFacts, version: Node) -> list[Edge]:
+    request = json_object(folder / CONFIG_SIDECAR)
+    inputs = request.get("inputs")
+    if isinstance(request.get("run"), str) and isinstance(inputs, list):
+        run = Node("run", request["run"])
+        told = [item for item in inputs if isinstance(item, dict) and item.get("ref")]
+        ins = [
+            Edge(_node(str(item.get("role")), str(item["ref"])), run, str(item.get("role"))) for item in told
+        ]
+        roles = {edge.relation for edge in ins}
+        ins += [edge for edge in _without_run(folder, facts, run) if edge.relation not in roles]
+        return [*ins, Edge(run, version, "made")]
+    return _without_run(folder, facts, version)
+
+
+def _without_run(folder: Path, facts: VersionFacts, made: Node) -> list[Edge]:
+    base = json_object(folder / BASE).get("ref") or facts.base_model
+    found = [Edge(_node("base", str(base)), made, "base")] if base else []
+    if facts.training_dataset:
+        found.append(Edge(_node("data", facts.training_dataset), made, "data"))
+    return found
+
+
+def _of_weights(folder: Path, version: Node) -> list[Edge]:
+    certificate = json_object(folder / CERTIFICATE)
+    found = []
+    prints = certificate.get("fingerprint")
+    whole = prints.get("whole") if isinstance(prints, dict) else None
+    if isinstance(whole, str):
+        found.append(Edge(version, Node("weights", whole), "is"))
+    made_from = certificate.get("made_from")
+    for item in made_from if isinstance(made_from, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("fingerprint"), str):
+            source = Node("weights", item["fingerprint"])
+            found.append(Edge(source, version, str(item.get("role", "source"))))
+    return found
+
+
+def _node(role: str, reference: str) -> Node:
+    if role == "data":
+        return Node("dataset", reference)
+    parsed = parse_reference(reference)
+    return Node("version" if parsed and parsed.version else "model", reference)
+
+
+def node_of(reference: str) -> Node:
+    """``name:v2`` is a version, ``name:v3#118`` a row of data, and ``run://…``, ``dataset://…`` are what they say."""
+    kind, found, rest = reference.partition("://")
+    if found:
+        return Node(kind, rest)
+    return Node("row" if "#" in reference else "version", reference)

@@ -1,0 +1,88 @@
+"""The naming rules of seeds 000 and 001, as remarks with a suggestion; a free name is never refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from mozhu.kernel.paths import (
+    finetuned_name,
+    is_semantic_version,
+    next_version,
+    parse_finetuned_name,
+    parse_pretrained_name,
+)
+from mozhu.kernel.texts import text
+from mozhu.platform.catalog.views import VersionView
+from mozhu.platform.database.grams import plain
+
+_SAYS_NOTHING = frozenset(
+    {
+        *("新版本", "新", "更新", "测试", "试试", "版本", "模型", "最新", "最终", "最终版"),
+        *("new", "newversion", "newest", "test", "testing", "tmp", "temp", "update", "updated", "version"),
+        *("final", "latest", "model", "asdf", "x"),
+    }
+)
+_FREE_VERSION = re.compile(r"^v\d+(\.\d+){0,2}(_[A-Za-z0-9.]+)?$")
+_TRAINED = ("lora", "qlora", "full", "multimodal")
+
+
+@dataclass(frozen=True)
+class NameAdvice:
+    """``code`` names the rule (``registry.advice.<code>``), ``suggestion`` what would follow it, if known."""
+
+    code: str
+    value: str
+    suggestion: str = ""
+
+    @property
+    def words(self) -> str:
+        return text(
+            f"registry.advice.{self.code}", value=self.value or "-", suggestion=self.suggestion or "-"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "words": self.words}
+
+
+def says_nothing(note: str) -> bool:
+    """Whether a note is empty, or only such words as 新版本 or test, with any numbers behind them."""
+    bare = re.sub(r"[\W_]+", "", plain(note))
+    return bare in _SAYS_NOTHING or bare.rstrip("0123456789") in {"", *_SAYS_NOTHING}
+
+
+def note_for(version: VersionView) -> str:
+    """A note that says what the version is, out of what its run left: base, method, data, steps, figures."""
+    parts = [
+        text("registry.note.made", kind=version.model_type, base=version.base_model)
+        if version.base_model
+        else version.model_type,
+        text("registry.note.data", data=version.training_dataset) if version.training_dataset else "",
+        text("registry.note.steps", steps=version.training_steps) if version.training_steps else "",
+        ", ".join(f"{name} {value:g}" for name, value in sorted(version.performance.items())[:4]),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def advice_for(version: VersionView) -> tuple[NameAdvice, ...]:
+    """Every rule that the model's name, the version's name and its note do not follow."""
+    found = []
+    trained = version.model_type in _TRAINED
+    parse = parse_finetuned_name if trained else parse_pretrained_name
+    if parse(version.name) is None:
+        found.append(NameAdvice("model_name", version.name, _proposed_name(version) if trained else ""))
+    if not (is_semantic_version(version.label) or _FREE_VERSION.match(version.label)):
+        found.append(NameAdvice("version_name", version.label, next_version(None)))
+    if says_nothing(version.notes) and says_nothing(version.description):
+        found.append(NameAdvice("note", version.notes, note_for(version)))
+    return tuple(found)
+
+
+def _proposed_name(version: VersionView) -> str:
+    when = datetime.fromisoformat(version.created.replace("Z", "+00:00"))
+    base = version.base_model.partition(":")[0] or version.name
+    return finetuned_name(
+        base, version.task or version.training_dataset.partition(":")[0] or "task", version.model_type, when
+    )
