@@ -124,8 +124,7 @@ RACE = """
     import sys, time
     from pathlib import Path
     from mozhu.kernel.errors import LastVersion
-    from mozhu.platform.catalog.lineage import Edge, Node
-from mozhu.platform.catalog.models import Models
+    from mozhu.platform.catalog.models import Models
     with Models(Path(sys.argv[1])) as models:
         models.counts()
         print("ready", flush=True)

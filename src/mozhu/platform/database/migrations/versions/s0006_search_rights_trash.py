@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy import text as sql
 
 from mozhu.platform.database.columns import BIG
 from mozhu.platform.database.grams import grams_of, search_text
@@ -113,17 +114,17 @@ def _fill() -> None:
     """What is there is found, and counted, as if it had come today."""
     at = op.get_bind()
     at.execute(
-        sa.text(
+        sql(
             "UPDATE models SET size_bytes = (SELECT coalesce(sum(size_bytes), 0) FROM versions"
             " WHERE versions.model_id = models.id)"
         )
     )
     words: dict[int, list[str]] = {}
-    for row in at.execute(sa.text("SELECT id, name, owner, team FROM models ORDER BY id")):
+    for row in at.execute(sql("SELECT id, name, owner, team FROM models ORDER BY id")):
         words[row.id] = ["text", row.name, row.owner, row.team]
     asked = "SELECT id, model_id, label, base_model, task, description, model_type, kind FROM versions ORDER BY seq"
     models: dict[int, int] = {}
-    for row in at.execute(sa.text(asked)):
+    for row in at.execute(sql(asked)):
         models[row.id] = row.model_id
         words[row.model_id] += [
             row.label,
@@ -133,15 +134,13 @@ def _fill() -> None:
             row.model_type,
             row.kind,
         ]
-    for row in at.execute(sa.text("SELECT tag, version_id FROM tags")):
+    for row in at.execute(sql("SELECT tag, version_id FROM tags")):
         words[models[row.version_id]].append(row.tag)
     for model, values in words.items():
         searched = search_text(values)
         at.execute(
-            sa.text("UPDATE models SET search_text = :words WHERE id = :id"), {"words": searched, "id": model}
+            sql("UPDATE models SET search_text = :words WHERE id = :id"), {"words": searched, "id": model}
         )
         rows = [{"gram": gram, "id": model} for gram in grams_of(searched)]
         if rows:
-            at.execute(
-                sa.text("INSERT INTO search_grams (kind, gram, id) VALUES ('model', :gram, :id)"), rows
-            )
+            at.execute(sql("INSERT INTO search_grams (kind, gram, id) VALUES ('model', :gram, :id)"), rows)
