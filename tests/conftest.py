@@ -22,6 +22,7 @@ for _name in [name for name in os.environ if name.startswith("MOZHU_") and name 
     del os.environ[_name]
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["MOZHU_HASH_CACHE"] = "off"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -25,6 +25,7 @@ from mozhu.specs.adapters import (
     ScaleSpec,
 )
 from mozhu.specs.base import Spec
+from mozhu.specs.certificates import CertifySpec, VerifySpec
 from mozhu.specs.config import ConfigImportSpec
 from mozhu.specs.data import (
     CheckSpec,
@@ -45,7 +46,7 @@ from mozhu.specs.layers import Layers, Resolved, resolve
 from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Result
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
-from mozhu.specs.serve import InferSpec
+from mozhu.specs.serve import InferSpec, LoadSpec
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.environments.install import install_engine, remove_engine
 from mozhu.workspace.environments.recipes import RECIPES
@@ -222,6 +223,28 @@ def convert(*, config: str | None = None, quiet: bool = False, **fields: Any) ->
     return _engine_verb(ConvertSpec, None, config, fields, quiet)
 
 
+def certify(model: str | Path, **fields: Any) -> Any:
+    """Measure an artefact against what it was made from: ``.certificate``, written to ``.place`` when it passes.
+
+    Fields are those of :class:`~mozhu.specs.certificates.CertifySpec`.
+    """
+    spec = _resolved(CertifySpec, None, None, {"model": str(model), **fields}).spec
+    return slots.load("mozhu.rooms", "certify")(
+        with_absolute_paths(with_references(spec, workspace_or_here()))
+    )
+
+
+def verify(model: str | Path, **fields: Any) -> Any:
+    """An artefact against its certificate: ``.holds`` and ``.differences``; with ``deep=True`` measured again.
+
+    Fields are those of :class:`~mozhu.specs.certificates.VerifySpec`.
+    """
+    spec = _resolved(VerifySpec, None, None, {"model": str(model), **fields}).spec
+    return slots.load("mozhu.rooms", "verify")(
+        with_absolute_paths(with_references(spec, workspace_or_here()))
+    )
+
+
 def register(path: str | Path, **fields: Any) -> Any:
     """A model, adapter, GGUF file or run as a new version; fields are those of RegisterSpec."""
     spec = _resolved(RegisterSpec, None, None, {"path": str(path), **fields}).spec
@@ -326,6 +349,15 @@ def chat(checkpoint: str | Path = "starter", **fields: Any) -> Conversation:
     spec = _resolved(InferSpec, None, None, {"checkpoint": str(checkpoint), **fields}).spec
     asked = with_absolute_paths(with_references(spec, workspace_or_here()))
     return Conversation(slots.load("mozhu.rooms", "chat")(asked))
+
+
+def load(model: str | Path, **fields: Any) -> Any:
+    """A model in this process with its adapter, its tokenizer and ``generate_text``; adapters can be added and named.
+
+    Fields are those of :class:`~mozhu.specs.serve.LoadSpec`.
+    """
+    spec = _resolved(LoadSpec, None, None, {"model": str(model), **fields}).spec
+    return slots.load("mozhu.rooms", "load")(with_absolute_paths(with_references(spec, workspace_or_here())))
 
 
 class Conversation:

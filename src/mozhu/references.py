@@ -19,8 +19,8 @@ from mozhu.specs.train import TrainSpec
 from mozhu.workspace.places import RESERVED
 
 S = TypeVar("S", bound=Spec)
-_MODEL_FIELDS = ("model", "checkpoint", "base_model", "adapter", "other")
-_DATA_FIELDS = ("dataset", "val_dataset", "test_data", "train_data", "input")
+_MODEL_FIELDS = ("model", "checkpoint", "base_model", "adapter", "other", "source")
+_DATA_FIELDS = ("dataset", "val_dataset", "test_data", "train_data", "input", "data")
 # Verbs whose field of several paths takes models.
 _MODEL_LISTS = {"merge": ("more_adapters",), "adapters.combine": ("adapters",)}
 # Verbs whose field of several paths takes data sets.

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.specs.records.certificate import Certificate, Check
-from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.records.limits import REQUIRED, RULES
+from mozhu.specs.records.manifest import ManifestFile, make_manifest
 from mozhu.specs.records.result import Artefact, Metric, Result
 from mozhu.specs.records.run import RunInput, RunSpec
+from mozhu.specs.records.sidecars import ABOUT
 
 
 def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]], seed: int = 0) -> None:
@@ -56,9 +58,36 @@ def write_adapter(folder: Path, seed: int = 0, rank: int = 4) -> Path:
 
 
 def certify(folder: Path, *, ok: bool = True) -> None:
-    check = Check(name="adapter_effect", value=1.4 if ok else 0.0, limit=0.001, ok=ok)
-    Certificate(kind="adapter", checks=[check], passed=ok).write(folder / "certificate.json")
-    make_manifest(folder).write(folder / "manifest.json")
+    """A manifest, and a certificate of these files with every check that its kind needs."""
+    manifest = make_manifest(folder)
+    manifest.write(folder / "manifest.json")
+    sealed(kind_of(folder), manifest.files, ok=ok).write(folder / "certificate.json")
+
+
+def sealed(kind: str, files: list[ManifestFile], *, ok: bool = True) -> Certificate:
+    checks = [passing(choices[0], kind) for choices in REQUIRED[kind]]
+    if not ok:
+        least = next(check for check in checks if RULES[check.name].direction == "at_least")
+        name = "adapter_effect" if kind == "adapter" else least.name
+        checks = [item if item.name != name else Check.of(name, 0.0, kind) for item in checks]
+    listed = [file for file in files if file.path not in ABOUT]
+    passed = all(check.ok for check in checks)
+    return Certificate(kind=kind, checks=checks, passed=passed, files=listed).sealed()
+
+
+def passing(name: str, kind: str) -> Check:
+    """A check with a value that holds."""
+    rule = RULES[name]
+    if rule.direction == "equal":
+        value: Any = True if rule.limit is True else "[2]"
+        return Check(name=name, value=value, limit=value, ok=True)
+    return Check.of(name, 0 if rule.direction == "at_most" else 1.4, kind)
+
+
+def kind_of(folder: Path) -> str:
+    if (folder / "adapter_config.json").is_file():
+        return "adapter"
+    return "gguf" if any(folder.glob("*.gguf")) else "full"
 
 
 def write_run(folder: Path, seed: int = 0, *, state: str = "succeeded", ok: bool = True) -> Path:

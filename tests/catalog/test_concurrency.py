@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from registry_artefacts import write_adapter, write_run, write_safetensors
+from registry_artefacts import certify, write_adapter, write_run, write_safetensors
 
 from mozhu.kernel.errors import NewerRegistry, RegistryBusy
 from mozhu.platform.catalog.service import Registry
@@ -133,6 +133,7 @@ def test_a_kill_at_any_moment_leaves_whole_versions_only(workspace, tmp_path):
     weights = run / "lora_adapter" / "adapter_model.safetensors"
     names = {"q_proj.lora_A.weight": (4, 300_000), "q_proj.lora_B.weight": (300_000, 4)}
     write_safetensors(weights, names)
+    certify(run / "lora_adapter")
     (run / "lora_adapter" / "manifest.json").unlink()
     code = KILLED.split("def die")[0].format(module="service") + (
         "\n    print('ready', flush=True)"

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from registry_artefacts import certify, write_adapter, write_gguf, write_json, write_model, write_run
+from registry_artefacts import certify, sealed, write_adapter, write_gguf, write_json, write_model, write_run
 
 from mozhu.kernel.errors import (
     BadName,
@@ -22,7 +22,7 @@ from mozhu.kernel.errors import (
     VersionTaken,
 )
 from mozhu.platform.catalog.service import Registry, find_reference
-from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.records.manifest import ManifestFile, make_manifest
 from mozhu.specs.records.sidecars import SIDECARS, ModelInfo
 
 SEED_INFO_KEYS = [
@@ -194,9 +194,8 @@ def test_a_gguf_file_is_registered_by_itself(registry, tmp_path):
 def test_a_gguf_file_brings_its_own_certificate(registry, tmp_path):
     path = write_gguf(tmp_path / "out" / "tiny-q8_0.gguf")
     write_gguf(tmp_path / "out" / "other.gguf", seed=1)
-    certify(path.parent)
-    (path.parent / "manifest.json").unlink()
-    (path.parent / "certificate.json").rename(path.parent / "tiny-q8_0.certificate.json")
+    own = sealed("gguf", [ManifestFile.of(path.parent, path)])
+    own.write(path.parent / "tiny-q8_0.certificate.json")
     assert registry.register(path).version.state == "ready"
     assert registry.validate("tiny-q8_0").is_whole
     assert registry.register(path.parent / "other.gguf").version.state == "checking"

@@ -320,15 +320,20 @@ def test_the_architecture_names_every_file_of_the_engine() -> None:
 
 
 def test_limits_of_certificates_are_those_of_the_code() -> None:
-    limits = importlib.import_module("mozhu.engine.scoring.limits")
+    limits = importlib.import_module("mozhu.specs.records.limits")
     page = (DOCS / "certificates.md").read_text(encoding="utf-8")
     for quantization, limit in limits.GGUF_KL.items():
-        assert re.search(rf"^\| {quantization} \| {limit:g} \|", page, re.MULTILINE), quantization
+        row = rf"^\| {quantization} \| {limit:g} \| {limits.GGUF_KL_FLOOR[quantization]:g} \|"
+        assert re.search(row, page, re.MULTILINE), quantization
     assert f"≥ {limits.LEAST_EFFECT:g}" in page
     assert f"≥ {limits.MERGE_TOP1_HALF * 100:g} %" in page
-    assert f"{limits.MOST_TOKENS} 个 token" in page
+    assert f"{limits.MOST_TOKENS} 个 token" in page and f"{limits.REAL_TOKENS} 个 token" in page
+    assert f"KL ≤ {limits.HALF_KL_FLOOR:g}" in page and f"{limits.HALF_KL_TIMES:g} × 参照" in page
+    assert f"KL ≤ {limits.GGUF_KL_TIMES:g} × 参照" in page
     for quantization, share in limits.GGUF_TOP1.items():
         assert f"{quantization} ≥ {share * 100:g} %" in page
+    for name in limits.RULES:
+        assert f"`{name}`" in page, name
 
 
 def test_both_languages_stand_on_every_page() -> None:

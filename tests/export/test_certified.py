@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mozhu.engine.scoring.certificates_gguf")
+pytest.importorskip("mozhu.engine.export.gguf.certificate")
 
 from mozhu.engine.export.convert import run_convert
 from mozhu.engine.export.merge import run_merge

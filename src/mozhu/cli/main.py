@@ -41,6 +41,8 @@ VERBS = {
     "adapters scale": "mozhu.cli.adapters_scale",
     "adapters extract": "mozhu.cli.adapters_extract",
     "convert": "mozhu.cli.convert",
+    "certify": "mozhu.cli.certify",
+    "verify": "mozhu.cli.verify",
     "infer": "mozhu.cli.infer",
     "run": "mozhu.cli.run",
     "runs list": "mozhu.cli.runs_list",

@@ -615,6 +615,13 @@ class NoAnswerToScore(UsageError):
     code = "INFER-003"
 
 
+class NoSuchAdapter(UsageError):
+    """An answer was asked of an adapter that is not loaded; ``known`` lists those that are."""
+
+    code = "INFER-010"
+    status = 404
+
+
 # ---------------------------------------------------------------- registry
 class UnknownReference(DataError):
     """No model, version or alias of this name; ``known`` holds the nearest ones."""
@@ -1090,6 +1097,23 @@ class NotSameModel(DataError):
     """Two models of which one should be the other's base differ in more than values; ``problems`` lists where."""
 
     code = "EXPORT-033"
+
+
+class NothingToCertify(DataError):
+    """What was named is of another kind than the certificate asked for, or holds several artefacts."""
+
+    code = "EXPORT-050"
+
+
+class SourceUnknown(UsageError):
+    """Nothing says what an artefact was made from; ``flag`` is the one that names it."""
+
+    code = "EXPORT-051"
+
+
+class MissingCertificate(DataError):
+    code = "EXPORT-052"
+    status = 404
 
 
 # ---------------------------------------------------------------- evaluation and certificates

@@ -33,6 +33,19 @@ class InferSpec(Spec):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
+class LoadSpec(Spec):
+    """A model in this process, with its adapter, for code of one's own (``mozhu.load``)."""
+
+    verb: ClassVar[str] = "load"
+    path_fields: ClassVar[tuple[str, ...]] = ("model", "base_model")
+
+    model: str = Field(min_length=1)
+    base_model: str | None = None
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
 class DeploySpec(Spec):
     """How a model is served: the schema of ``2_deploy_config.json``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mozhu.kernel.errors import CertificateFailed
@@ -13,7 +14,7 @@ ROOMS = "mozhu.rooms"
 
 
 def certify(
-    certifier: str, folder: Path, /, *subject: object, target: Path, emit: Emit
+    certifier: str, folder: Path, /, *subject: object, target: Path, emit: Emit, **more: object
 ) -> Certificate | None:
     """The certificate of ``subject``, written into ``folder``; None where no such certifier is known.
 
@@ -27,9 +28,20 @@ def certify(
     if make is None:
         emit("finding", level="warning", code="EXPORT-013", params={"certifier": certifier})
         return None
-    certificate: Certificate = make(*subject)
+    certificate: Certificate = make(*subject, **more)
     if not certificate.passed:
         failed = [f"{c.name} = {c.value} ({c.limit})" for c in certificate.checks if not c.ok]
         raise CertificateFailed(path=str(target), checks=failed or ["-"])
+    certificate = _at_home(certificate, folder, target)
     certificate.write(folder / "certificate.json")
     return certificate
+
+
+def _at_home(certificate: Certificate, folder: Path, target: Path) -> Certificate:
+    """Its paths lead from ``target``, where it will lie, and not from the folder in which it is made."""
+    made_from = [dict(item) for item in certificate.made_from]
+    for item in made_from:
+        if item.get("path"):
+            place = os.path.normpath(folder.absolute() / str(item["path"]))
+            item["path"] = Path(os.path.relpath(place, target.absolute())).as_posix()
+    return certificate.model_copy(update={"made_from": made_from}).sealed()

@@ -175,11 +175,20 @@ def _finish(
     _write_index(model.path, staging, planned.shards, anew=spec.max_shard_size is not None)
     _copy_files(model.path, adapter.folder, staging, untied=planned.untied)
     write_json(staging / MERGE_RECORD, _record(inputs, tally))
-    certificate = None
-    if len(inputs.adapters) == 1:
-        certificate = certify(
-            "certify_merge", staging, model.path, adapter.folder, staging, None, target=target, emit=emit
-        )
+    (first, weight), *others = inputs.adapters
+    several = [(other.folder, share) for other, share in others]
+    weighted: dict[str, object] = {"weight": weight, "more": several} if several or weight != 1.0 else {}
+    certificate = certify(
+        "certify_merge",
+        staging,
+        model.path,
+        first.folder,
+        staging,
+        None,
+        target=target,
+        emit=emit,
+        **weighted,
+    )
     (staging / PROGRESS).unlink()
     make_manifest(staging, known=tally.sha256).write(staging / "manifest.json")
     return certificate

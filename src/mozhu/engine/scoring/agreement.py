@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -31,6 +31,9 @@ class Agreement:
     positions: int
     largest: float
 
+    def to_json(self) -> dict[str, float | int]:
+        return asdict(self)
+
 
 def compare_logits(model_a: Any, model_b: Any, rows_ids: Sequence[Sequence[int]]) -> Agreement:
     """The agreement of two models on rows of token ids.
@@ -57,6 +60,29 @@ def agreement_of(logit_pairs: Any) -> Agreement:
         positions += a.shape[0]
     count = max(positions, 1)
     return Agreement(largest_gap, kl_sum / count, same / count, positions, largest)
+
+
+def agreement_with(
+    recorded: Sequence[torch.Tensor], model: Any, rows_ids: Sequence[Sequence[int]]
+) -> Agreement:
+    """The agreement of recorded logits with those of ``model`` on the same rows, one row at a time."""
+    source = logit_source(model)
+    return agreement_of(
+        (logits, source(ids).float().cpu()) for logits, ids in zip(recorded, rows_ids, strict=True)
+    )
+
+
+def mean_loss(logits: Sequence[torch.Tensor], rows_ids: Sequence[Sequence[int]]) -> float:
+    """Mean negative log-likelihood in nats of each token after the first of its row; perplexity is its exponential."""
+    total, count = 0.0, 0
+    for row, ids in zip(logits, rows_ids, strict=True):
+        if len(ids) > 1:
+            wanted = torch.tensor(list(ids[1:]))
+            width = int(wanted.max()) + 1
+            scored = row[:-1] if row.shape[-1] >= width else torch.full((len(ids) - 1, width), float("nan"))
+            total += float(torch.nn.functional.cross_entropy(scored.double(), wanted, reduction="sum"))
+            count += len(ids) - 1
+    return total / max(count, 1)
 
 
 def record_logits(model: Any, rows_ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:

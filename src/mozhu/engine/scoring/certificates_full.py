@@ -12,16 +12,18 @@ from safetensors import safe_open
 from transformers import AutoConfig
 
 from mozhu.engine.inference.scores import record_scores
-from mozhu.engine.scoring.agreement import agreement_of, record_logits
+from mozhu.engine.scoring.agreement import Agreement, agreement_with, record_logits
 from mozhu.engine.scoring.certificates import (
-    certificate,
+    extent,
     finite_check,
+    known_rows,
     language_checks,
     measured,
     measuring_dtype,
     scores_check,
 )
-from mozhu.engine.scoring.limits import LEAST_EFFECT
+from mozhu.engine.scoring.sealing import sealed, source_entry
+from mozhu.engine.scoring.structure import same_structure
 from mozhu.engine.scoring.threads import spare_threads
 from mozhu.engine.weights.adapter_fit import place_of
 from mozhu.engine.weights.fingerprint import fingerprint
@@ -52,30 +54,49 @@ def certify_full(
         rows: Prepared rows to measure on, besides the fixed conversations.
     """
     first, second = ModelFolder.open(base), ModelFolder.open(model)
-    taken = measured(second.path, rows)
+    real = known_rows(rows, second.path)
+    taken = measured(second.path, real.rows)
     dtype = measuring_dtype(first.path)
     scores = head_of(second) is not None
     matched, changed = _tensor_checks(first, second)
-    checks = [finite_check(second.path), matched, changed, _config_check(first, second, scores=scores)]
-    checks.append(_scores(second, taken.ids, dtype) if scores else _effect(first, second, taken.ids, dtype))
-    language = language_checks(first.path, first.path, second.path, rows or ())
+    checks = [
+        finite_check(second.path, "full"),
+        matched,
+        changed,
+        _config_check(first, second, scores=scores),
+    ]
+    if not scores:
+        matched, tying = same_structure(first, second, "full")
+        checks[1:2] = [matched, tying]
+    effect = None
+    if scores:
+        checks.append(_scores(second, taken.ids, dtype))
+    elif matched.ok:  # transformers would make up what is missing
+        effect = _effect(first, second, taken.ids, dtype)
+    if not scores:
+        checks.append(Check.of("training_effect", effect.max_abs if effect else None, "full"))
+    language = language_checks(first.path, first.path, second.path, real.rows)
     checks += [check for check in language if not (scores and check.name == "stop_ids_equal")]
     base_print = fingerprint(base)
-    made_from = [{"role": "base", "fingerprint": base_print["whole"]}]
-    return certificate("full", checks, made_from, fingerprint(model), dtype=dtype, measured=taken)
+    return sealed(
+        "full",
+        checks,
+        artefact=second.path,
+        made_from=[source_entry("base", first.path, second.path, fingerprint=base_print["whole"])],
+        prints=fingerprint(model),
+        measured=extent(dtype, taken, real, effect=effect),
+    )
 
 
-def _effect(base: ModelFolder, model: ModelFolder, ids: list[list[int]], dtype: str) -> Check:
-    """The largest change of a logit."""
-    before = record_logits(_loaded(base, dtype), ids)
-    gc.collect()
+def _effect(base: ModelFolder, model: ModelFolder, ids: list[list[int]], dtype: str) -> Agreement:
+    """What training has changed."""
     after = record_logits(_loaded(model, dtype), ids)
-    value = agreement_of(zip(after, before, strict=True)).max_abs
-    return Check(name="training_effect", value=value, limit=LEAST_EFFECT, ok=value >= LEAST_EFFECT)
+    gc.collect()
+    return agreement_with(after, _loaded(base, dtype), ids)
 
 
 def _scores(model: ModelFolder, ids: list[list[int]], dtype: str) -> Check:
-    return scores_check(record_scores(_loaded(model, dtype), ids))
+    return scores_check(record_scores(_loaded(model, dtype), ids), "full")
 
 
 def _loaded(folder: ModelFolder, dtype: str) -> Any:
@@ -92,12 +113,10 @@ def _tensor_checks(base: ModelFolder, model: ModelFolder) -> tuple[Check, Check]
         or place not in after
         or base.tensors[before[place]].shape != model.tensors[after[place]].shape
     )
-    matched = Check(
-        name="tensors_matched", value=len(different), limit=0, ok=not different, differing=different[:8]
-    )
+    matched = Check.of("tensors_matched", len(different), "full", differing=different[:8] or None)
     shared = sorted(before.keys() & after.keys())
     changed = sum(not _equal(base, before[place], model, after[place]) for place in shared)
-    return matched, Check(name="tensors_changed", value=changed, limit=1, ok=changed >= 1, of=len(shared))
+    return matched, Check.of("tensors_changed", changed, "full", of=len(shared))
 
 
 def _by_place(folder: ModelFolder) -> dict[str, str]:
@@ -130,7 +149,7 @@ def _config_check(base: ModelFolder, model: ModelFolder, *, scores: bool) -> Che
     differing = sorted(
         name for name in (first.keys() | second.keys()) - free if first.get(name) != second.get(name)
     )
-    return Check(name="config_equal", value=len(differing), limit=0, ok=not differing, differing=differing)
+    return Check.of("config_equal", len(differing), "full", differing=differing or None)
 
 
 def _fields(folder: Path) -> dict[str, Any]:

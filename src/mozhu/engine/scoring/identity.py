@@ -32,7 +32,7 @@ def tokenizer_checks(source: Any, copy: Any) -> list[Check]:
     """The whole vocabulary, added tokens included, is the same."""
     before, after = source.get_vocab(), copy.get_vocab()
     different = sum(1 for token in before.keys() | after.keys() if before.get(token) != after.get(token))
-    return [Check(name="vocabulary_equal", value=different, limit=0, ok=different == 0)]
+    return [Check(name="vocabulary_equal", value=different, limit=0, ok=different == 0, tokens=len(before))]
 
 
 def template_check(
@@ -65,44 +65,61 @@ def conversations_of(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]
 
 @dataclass(frozen=True)
 class Measured:
-    """The texts that models are compared on and their token ids, none added."""
+    """The texts that models are compared on and their token ids, none added. ``real``: how many are rows of data."""
 
     texts: list[str]
     ids: list[list[int]]
+    real: int = 0
 
 
 def measured_rows(
-    renderer: Renderer | None, tokenizer: Any, rows: Sequence[dict[str, Any]] = (), *, most_tokens: int
+    renderer: Renderer | None,
+    tokenizer: Any,
+    rows: Sequence[dict[str, Any]] = (),
+    *,
+    most_tokens: int,
+    real_tokens: int = 0,
 ) -> Measured:
-    """The fixed conversations, then ``rows``, rendered by the template, until ``most_tokens`` are reached.
+    """The fixed conversations up to ``most_tokens``, then ``rows`` up to ``real_tokens``, rendered by the template.
 
-    Without a template the messages are put line by line; a conversation that it refuses is left out.
+    Without a template the messages are put line by line; a conversation that it refuses is left out. A row of data
+    is cut where it would take more than half of their tokens.
     """
-    measured = Measured([], [])
-    room = most_tokens
-    for text in _texts(renderer, rows):
-        ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])[:room]
-        if ids:
-            measured.texts.append(text)
-            measured.ids.append(ids)
-            room -= len(ids)
+    fixed = _encoded(
+        _texts(renderer, [{"messages": list(messages)} for messages in FIXED]), tokenizer, most_tokens
+    )
+    real = _encoded(_texts(renderer, rows), tokenizer, real_tokens, longest=max(real_tokens // 2, 1))
+    return Measured([*fixed[0], *real[0]], [*fixed[1], *real[1]], len(real[0]))
+
+
+def _encoded(
+    texts: Iterable[str], tokenizer: Any, room: int, longest: int | None = None
+) -> tuple[list[str], list[list[int]]]:
+    found: tuple[list[str], list[list[int]]] = ([], [])
+    for text in texts:
         if room <= 0:
             break
-    return measured
+        ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])[: min(room, longest or room)]
+        if ids:
+            found[0].append(text)
+            found[1].append(ids)
+            room -= len(ids)
+    return found
 
 
 def _texts(renderer: Renderer | None, rows: Sequence[dict[str, Any]]) -> Iterable[str]:
-    for messages in [*FIXED, *conversations_of(rows)]:
-        if renderer is None:
-            yield "\n".join(str(message["content"]) for message in messages)
-            continue
-        try:
-            yield renderer.text(messages)
-        except RefusedConversation:
-            continue
     for row in rows:
-        if row.get("text") and not row.get("messages"):
-            yield str(row["text"])
+        messages = row.get("messages")
+        if not messages:
+            if row.get("text"):
+                yield str(row["text"])
+        elif renderer is None:
+            yield "\n".join(str(message["content"]) for message in messages)
+        else:
+            try:
+                yield renderer.text(messages)
+            except RefusedConversation:
+                continue
 
 
 def _rendered(renderer: Renderer, messages: list[dict[str, Any]]) -> object:

@@ -4,6 +4,11 @@ weights     sorted (name, dtype, shape, sha256 of the bytes) of every tensor: sh
 tokenizer   its files in canonical form, its special tokens, the ids that end an answer
 template    the chat template's text for a fixed set of conversations on a fixed day
 whole       the three together
+
+Beside them stand what is known without reading the weights, so that another model is refused at once:
+layout      sorted (name, dtype, shape) of every tensor
+sample      a few hundred bytes out of each tensor
+shape       layers x width x rows of the vocabulary
 """
 
 from __future__ import annotations
@@ -11,13 +16,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mozhu.engine.weights.content import file_content
 from mozhu.engine.weights.folder import ModelFolder
-from mozhu.engine.weights.headers import TensorInfo, read_header
 from mozhu.engine.weights.jinja import ChatTemplate
 from mozhu.engine.weights.token_files import read_special_tokens
 from mozhu.kernel.errors import RefusedConversation
@@ -25,7 +30,8 @@ from mozhu.kernel.files import read_json, reading, sha256_file, sha256_json
 from mozhu.kernel.machine import core_count
 
 PARTS = ("weights", "tokenizer", "template")
-_CHUNK_BYTES = 4 << 20
+QUICK = ("layout", "sample")
+_SAMPLED_BYTES = 256
 _FIXED_DAY = datetime(2024, 1, 1)
 # State of the last use and not part of what the tokenizer is.
 _NOT_PART = ("truncation", "padding")
@@ -59,26 +65,42 @@ CONVERSATIONS: tuple[tuple[list[dict[str, str]], list[dict[str, Any]] | None, bo
 )
 
 
-def fingerprint(path: str | Path) -> dict[str, str]:
-    """``weights``, ``tokenizer``, ``template`` and ``whole`` of a model folder or adapter folder.
+def fingerprint(path: str | Path, *, fresh: bool = False) -> dict[str, str]:
+    """``weights``, ``tokenizer``, ``template`` and ``whole`` of a model folder or adapter folder, and the quick parts.
 
     Equal for equal models however they are sharded, ordered or indented; different after one flipped byte,
-    another end-of-answer id or another prompt text. Reads every byte of the weights once.
+    another end-of-answer id or another prompt text. Reads every byte of the weights once, or remembers it.
+
+    Args:
+        fresh: Read every byte now.
 
     Raises:
         What :meth:`ModelFolder.open` raises.
     """
-    return folder_fingerprint(ModelFolder.open(path))
+    return folder_fingerprint(ModelFolder.open(path), fresh=fresh)
 
 
-def folder_fingerprint(folder: ModelFolder) -> dict[str, str]:
+def folder_fingerprint(folder: ModelFolder, *, fresh: bool = False) -> dict[str, str]:
     """The fingerprint of a folder that is open already."""
     parts = {
-        "weights": weights_hash(folder),
+        "weights": weights_hash(folder, fresh=fresh),
         "tokenizer": tokenizer_hash(folder),
         "template": template_hash(folder.template, read_special_tokens(folder.path)),
     }
-    return {**parts, "whole": sha256_json(parts)}
+    return {**parts, "whole": sha256_json(parts), **quick_fingerprint(folder)}
+
+
+def quick_fingerprint(folder: ModelFolder) -> dict[str, str]:
+    """``layout``, ``sample`` and ``shape``: equal for equal weights, read in a moment."""
+    layout = sorted([info.name, info.dtype, list(info.shape)] for info in folder.tensors.values())
+    return {"layout": sha256_json(layout), "sample": _sample(folder), "shape": model_shape(folder)}
+
+
+def model_shape(folder: ModelFolder) -> str:
+    """``24x896x151936``: layers, width and rows of the vocabulary; ``?`` where the folder does not say."""
+    config = folder.text_config
+    names = (("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("vocab_size",))
+    return "x".join(str(next((config[name] for name in group if name in config), "?")) for group in names)
 
 
 def differing_parts(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
@@ -87,11 +109,31 @@ def differing_parts(wanted: Mapping[str, str], found: Mapping[str, str]) -> list
     return [part for part in names if part in wanted and part in found and wanted[part] != found[part]]
 
 
-def weights_hash(folder: ModelFolder) -> str:
+def quick_differences(wanted: Mapping[str, str], folder: ModelFolder) -> list[str]:
+    """The parts in which ``folder`` is certainly another model than ``wanted``, known without reading its weights.
+
+    An empty list does not say that it is the same one.
+    """
+    found = quick_fingerprint(folder)
+    found["tokenizer"] = tokenizer_hash(folder)
+    found["template"] = template_hash(folder.template, read_special_tokens(folder.path))
+    weights = any(part in wanted and wanted[part] != found[part] for part in QUICK)
+    rest = [part for part in PARTS[1:] if part in wanted and wanted[part] != found[part]]
+    return [*(("weights",) if weights else ()), *rest]
+
+
+def weights_hash(folder: ModelFolder, *, fresh: bool = False) -> str:
     """Hash of all tensors, whatever files they lie in."""
+
+    def hashed(path: Path) -> list[list[Any]]:
+        return [
+            [name, kind, list(shape), own]
+            for name, kind, shape, own in file_content(path, fresh=fresh).tensors
+        ]
+
     with ThreadPoolExecutor(max(1, min(4, core_count()))) as pool:
-        hashed = [item for items in pool.map(_shard_hashes, folder.shards) for item in items]
-    return sha256_json(sorted(hashed))
+        found = [item for items in pool.map(hashed, folder.shards) for item in items]
+    return sha256_json(sorted(found))
 
 
 def tokenizer_hash(folder: ModelFolder) -> str:
@@ -139,31 +181,18 @@ def _canonical(path: Path) -> str:
     return sha256_json(value)
 
 
-def _shard_hashes(path: Path) -> list[list[Any]]:
-    with reading(path):
-        state = path.stat()
-    return _hash_shard(path, state.st_size, state.st_mtime_ns, state.st_ino)
-
-
-@lru_cache(maxsize=256)
-def _hash_shard(path: Path, size: int, mtime_ns: int, inode: int) -> list[list[Any]]:
-    """[name, dtype, shape, hash] of each tensor; remembered while this process sees the same file."""
-    tensors = read_header(path)
-    with reading(path), open(path, "rb", buffering=0) as file:
-        return [
-            [info.name, info.dtype, list(info.shape), _hash_tensor(file, info)] for info in tensors.values()
-        ]
-
-
-def _hash_tensor(file: Any, info: TensorInfo) -> str:
+def _sample(folder: ModelFolder) -> str:
+    """A hash over the first, the middle and the last bytes of every tensor."""
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(min(_CHUNK_BYTES, max(1, info.size_bytes))))
-    file.seek(info.start)
-    left = info.size_bytes
-    while left:
-        count = file.readinto(buffer[: min(left, len(buffer))])
-        if not count:
-            raise EOFError(info.name)
-        digest.update(buffer[:count])
-        left -= count
-    return digest.hexdigest()
+    by_file: dict[Path, Any] = {}
+    with ExitStack() as stack:
+        for info in sorted(folder.tensors.values(), key=lambda info: info.name):
+            with reading(info.path):
+                if info.path not in by_file:
+                    by_file[info.path] = stack.enter_context(open(info.path, "rb", buffering=0))
+                file, size = by_file[info.path], min(_SAMPLED_BYTES, info.size_bytes)
+                digest.update(info.name.encode())
+                for start in (info.start, info.start + (info.size_bytes - size) // 2, info.end - size):
+                    file.seek(start)
+                    digest.update(file.read(size))
+    return f"sha256:{digest.hexdigest()}"

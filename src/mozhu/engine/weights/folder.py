@@ -172,6 +172,13 @@ def is_model_folder(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or is_adapter_folder(folder)
 
 
+def quantised_folder(folder: Path) -> bool:
+    """Whether ``folder`` is a model's whose configuration says that its weights are packed."""
+    config = folder / CONFIG
+    value = read_json(config) if config.is_file() else None
+    return isinstance(value, dict) and isinstance(value.get("quantization_config"), dict)
+
+
 def _check_parts(folder: Path, adapter: bool, shards: Shards) -> None:
     missing = [] if adapter or (folder / CONFIG).is_file() else [CONFIG]
     if not shards.files and not shards.problems:

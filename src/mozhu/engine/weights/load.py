@@ -85,7 +85,7 @@ def load_model(
     base = ModelFolder.open(found.base)
     adapter = ModelFolder.open(found.adapter) if found.adapter is not None else None
     if adapter is not None:
-        check_adapter_fits(adapter, base)
+        check_adapter_fits(adapter, base, verify=verify)
         if verify:
             check_base(adapter, base)
     place = pick_device(device)
@@ -200,7 +200,9 @@ def check_base(adapter: ModelFolder, base: ModelFolder) -> None:
         return
     parts = differing_parts(record.fingerprint, folder_fingerprint(base))
     if parts:
-        raise BaseMismatch(adapter=str(adapter.path), base=str(base.path), wanted=record.ref, parts=parts)
+        told = lines(problem(f"other_{part}", wanted=record.ref) for part in parts)
+        places = {"adapter": str(adapter.path), "base": str(base.path)}
+        raise BaseMismatch(**places, wanted=record.ref, parts=parts, problems=told)
 
 
 def tokenizer_folder(found: FoundModel) -> Path:

@@ -11,6 +11,7 @@ from mozhu.platform.catalog.problems import Problem, fault, remark
 from mozhu.platform.catalog.sidecars import INFO, README
 from mozhu.platform.catalog.weights import structure_problems
 from mozhu.specs.records.certificate import Certificate
+from mozhu.specs.records.certificate_rules import Objection, file_objections, is_bound, objections
 from mozhu.specs.records.manifest import (
     NOT_LISTED,
     FileProblem,
@@ -19,6 +20,8 @@ from mozhu.specs.records.manifest import (
     manifest_problems,
 )
 from mozhu.specs.records.sidecars import ABOUT, SIDECARS, ModelInfo
+
+_WEIGHTS = (".safetensors", ".gguf")
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,9 @@ class Inspection:
 
     @property
     def is_certified(self) -> bool:
-        """Whether a passing certificate stands beside whole files."""
-        return self.certificate is not None and self.certificate.passed and not self.errors
+        """Whether a passing certificate of these very files stands beside them, and they are whole."""
+        certificate = self.certificate
+        return certificate is not None and is_bound(certificate) and certificate.passed and not self.errors
 
     @property
     def size_bytes(self) -> int:
@@ -60,6 +64,8 @@ def inspect_artefact(artefact: Artefact, *, hashes: bool = True) -> Inspection:
     problems += found
     certificate, found = _certificate(artefact, manifest)
     problems += found
+    if certificate is not None:
+        problems += _about_files(artefact, certificate, manifest, hashes=hashes)
     problems += _sidecars(artefact, manifest)
     return Inspection(artefact, _without_doubles(problems), manifest, certificate)
 
@@ -112,17 +118,33 @@ def _certificate(artefact: Artefact, manifest: Manifest | None) -> tuple[Certifi
         certificate = Certificate.read(path)
     except MozhuError as error:
         return None, [_unreadable(CERTIFICATE, error)]
-    problems = [
-        fault(CERTIFICATE, "check_failed", check=check.name, value=check.value, limit=check.limit)
-        for check in certificate.checks
-        if not check.ok
-    ]
-    if not certificate.checks:
-        problems.append(fault(CERTIFICATE, "no_checks"))
+    problems = [_objection(found) for found in objections(certificate)]
     about = (certificate.model_extra or {}).get("manifest")
     if isinstance(about, str) and manifest is not None and about != manifest.sha256:
         problems.append(fault(CERTIFICATE, "other_manifest"))
     return certificate, problems
+
+
+def _objection(found: Objection) -> Problem:
+    return fault(CERTIFICATE, found.code, **found.params)
+
+
+def _about_files(
+    artefact: Artefact, certificate: Certificate, manifest: Manifest | None, *, hashes: bool
+) -> list[Problem]:
+    """Whether the certificate is about the files that lie here; one of an older version does not say."""
+    if not is_bound(certificate):
+        return [remark(CERTIFICATE, "certificate_unbound")]
+    if manifest is None and not hashes:
+        return []
+    root = artefact.path.parent if artefact.is_single_file else artefact.path
+    files = manifest.files if manifest is not None else _hashed(artefact, root)
+    weights = [file.path for file in files if file.path.endswith(_WEIGHTS)]
+    return [_objection(found) for found in file_objections(certificate, files, weights=weights)]
+
+
+def _hashed(artefact: Artefact, root: Path) -> list[ManifestFile]:
+    return [ManifestFile.of(root, path) for path in _own_files(artefact, root) if path.is_file()]
 
 
 def _sidecars(artefact: Artefact, manifest: Manifest | None) -> list[Problem]:
@@ -161,6 +183,6 @@ def _without_doubles(problems: list[Problem]) -> tuple[Problem, ...]:
     for problem in problems:
         if problem.code in ("unreadable", "no_index") and problem.file in silent:
             continue
-        place = (problem.params.get("check"), problem.params.get("tensor"))
+        place = tuple(problem.params.get(name) for name in ("check", "tensor", "path"))
         first.setdefault((problem.file, problem.code, *place), problem)
     return tuple(sorted(first.values(), key=lambda problem: problem.level))

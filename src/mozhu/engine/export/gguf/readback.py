@@ -24,6 +24,11 @@ class _Reader(gguf.GGUFReader):
         return super()._get(*arguments, **named)
 
 
+def open_gguf(path: Path) -> gguf.GGUFReader:
+    """The file's keys and tensors; tensors lie in the file until they are read."""
+    return _Reader(path)
+
+
 def check_gguf(path: Path, plan: GgufPlan, *, shown_path: Path) -> None:
     """Every tensor is there with its shape and type; vocabulary, end token and template are the source's.
 

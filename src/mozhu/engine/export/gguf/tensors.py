@@ -109,6 +109,13 @@ def paired_rows(values: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any
     return halves.swapaxes(1, 2).reshape(values.shape)
 
 
+def unpaired_rows(values: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+    """Rows of q or k back in transformers' order: what :func:`paired_rows` did, undone."""
+    dim = values.shape[0] // heads
+    pairs = values.reshape(heads, dim // 2, 2, *values.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(values.shape)
+
+
 def _planned(
     target: str, name: str, dims: tuple[int, ...], family: Family, shape: Shape, mix: Mix
 ) -> Planned:

@@ -1,0 +1,43 @@
+"""``mozhu verify ARTEFACT``: whether it is still the one that its certificate is about; exit 5 when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mozhu.cli.command import Call, Command
+from mozhu.kernel import slots
+from mozhu.kernel.errors import CertificateFailed
+from mozhu.kernel.texts import text
+from mozhu.references import with_references
+from mozhu.specs.certificates import VerifySpec
+from mozhu.workspace.places import with_absolute_paths
+
+_LOOKED = ("files", "tensors", "checks")
+
+
+def act(call: Call) -> int:
+    spec: VerifySpec = with_absolute_paths(with_references(call.spec, call.home))
+    if spec.deep:
+        call.output.say(text("export.certify.working", path=call.spec.model))
+    found: Any = slots.load("mozhu.rooms", "verify")(spec)
+    call.output.data(found.to_json(), "\n".join(_lines(found)))
+    return 0 if found.holds else CertificateFailed.exit_code
+
+
+def _lines(found: Any) -> list[str]:
+    kind, path = found.certificate.kind, found.artefact
+    if found.holds:
+        looked = ", ".join(
+            text(f"export.verify.looked.{name}", count=found.looked_at[name])
+            for name in _LOOKED
+            if name in found.looked_at
+        )
+        lines = [text("export.verify.holds", path=path, kind=kind, looked=looked or "-")]
+    else:
+        count = sum(item.level == "error" for item in found.differences)
+        lines = [text("export.verify.broken", path=path, kind=kind, count=count)]
+    lines += [f"  {text('registry.level.' + item.level)}: {item.words}" for item in found.differences]
+    return lines if found.measured is not None else [*lines, f"  {text('export.verify.no_measure')}"]
+
+
+COMMAND = Command("verify", act, VerifySpec, words=1, first_word="model", usage="ARTEFACT")
