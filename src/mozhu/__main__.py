@@ -4,4 +4,6 @@ import sys
 
 from mozhu.cli.main import main
 
-sys.exit(main())
+# Worker processes import this file under another name.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Process:
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         self.words: list[str] = []
         self.address = ""
+        self._awaited = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -43,12 +45,13 @@ class Process:
             found = re.search(r"Mozhu is at (\S+)", line)
             if found:
                 self.address = found[1]
-            if '"event": "started"' in line:
+            self._awaited -= '"event": "started"' in line
+            if self._awaited <= 0:
                 self._ready.set()
         self._ready.set()
 
     def wait(self) -> None:
-        assert self._ready.wait(60) and self.address, "".join(self.words)
+        assert self._ready.wait(180) and self.address, "".join(self.words)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -123,3 +126,37 @@ def test_a_stop_loses_no_request(workspace: Path) -> None:
         for thread in threads:
             thread.join(30)
     assert answered[0] >= 50 and broken == [] and len(goodbyes) == len(threads)
+
+
+def test_several_workers_share_a_postgresql(workspace: Path, postgres_url: str, tmp_path: Path) -> None:
+    """Every worker answers, a key is done once whoever gets it, metrics are of all, and all stop together."""
+    flags = ("--workers", "2", "--database", postgres_url, "--webhook_private_addresses")
+    with running(workspace, *flags) as up:
+        token = (workspace / "5_models" / TOKEN_FILE).read_text().strip()
+        hook = {"url": "http://127.0.0.1:9/", "events": ["version.ready"]}
+
+        def ask(number: int) -> int:
+            headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"hook-{number % 5}"}
+            with httpx2.Client(base_url=up.address, headers=headers, timeout=60) as http:
+                if number % 2:
+                    return http.get("/api/v1/models").status_code
+                return http.post("/api/v1/webhooks", json=hook).status_code
+
+        with ThreadPoolExecutor(10) as pool:
+            answers = set(pool.map(ask, range(40)))
+        with Client(up.address, token) as client:
+            assert len(client.webhooks()["items"]) == 5
+        counted = httpx2.get(f"{up.address}/metrics").text
+        found = re.findall(
+            r'mozhu_http_requests_total\{method="GET",route="/api/v1/models".*\} (\S+)', counted
+        )
+        assert answers <= {200, 201, 409} and sum(map(float, found)) == 20
+        assert sum('"event": "started"' in line for line in up.words) == 2
+        assert up.stop() == 0
+
+
+def test_several_workers_on_sqlite_are_refused(workspace: Path) -> None:
+    environment = {**os.environ, "MOZHU_WORKSPACE": str(workspace), "MOZHU_LANG": "en"}
+    command = [sys.executable, "-m", "mozhu", "up", "--workers", "2", "--dry_run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "API-031" in done.stderr

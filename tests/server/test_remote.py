@@ -68,3 +68,18 @@ def test_the_workspace_s_token_goes_to_no_other_machine(
         ("http://models.example", None),
         ("http://127.0.0.1:1", stocked.composition.token.token),
     ]
+
+
+def test_a_version_is_downloaded_from_a_service(
+    stocked: Running, workspace: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOZHU_WORKSPACE", str(workspace))
+    monkeypatch.chdir(tmp_path)
+    words = ["download", "medical:v1", "--server", stocked.address]
+    code, out, _ = said(words, capsys)
+    assert code == 0 and "`medical:v1` is in" in out
+    assert (tmp_path / "medical-v1/adapter_model.safetensors").is_file()
+    code, out, _ = said([*words, "--output_dir", str(tmp_path / "other"), "--json"], capsys)
+    assert code == 0 and '"reference": "medical:v1"' in out
+    assert (tmp_path / "other/adapter_config.json").is_file()
+    assert said(["download", "nothing:v1", "--server", stocked.address], capsys)[0] == 3

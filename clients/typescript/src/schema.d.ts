@@ -244,6 +244,174 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{name}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Files
+         * @description The manifest of a version: path, size and sha256 of every file.
+         */
+        get: operations["list_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/files/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download File
+         * @description One file of a version; `Range` gives a part of it, so that a download goes on where it broke.
+         */
+        get: operations["download_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Archive
+         * @description A version as `{model-name}/{version}.zip`, made while it is sent; its bytes are always the same.
+         */
+        get: operations["download_archive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Uploads
+         * @description The caller's uploads, newest first.
+         */
+        get: operations["list_uploads"];
+        put?: never;
+        /**
+         * Create Upload
+         * @description An open upload. Files whose content is known here and that the caller may read are not sent.
+         */
+        post: operations["create_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Upload
+         * @description What is here, and which parts are still missing.
+         */
+        get: operations["show_upload"];
+        put?: never;
+        post?: never;
+        /**
+         * Abort Upload
+         * @description The upload is given up and its parts are gone.
+         */
+        delete: operations["abort_upload"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prove Upload File
+         * @description Show that one has a file that is known here: then it need not be sent.
+         */
+        post: operations["prove_upload_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}/parts/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Upload Part
+         * @description One part, its sha256 in `X-Part-Sha256`. The answer says that it is durable: it is never asked for again.
+         */
+        put: operations["put_upload_part"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete Upload
+         * @description Every file is read back and its hash compared; the upload is complete then.
+         */
+        post: operations["complete_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhooks": {
         parameters: {
             query?: never;
@@ -516,6 +684,29 @@ export interface components {
             /** Next */
             next: number;
         };
+        /** FileWire */
+        FileWire: {
+            /** Path */
+            path: string;
+            /** Size */
+            size: number;
+            /** Sha256 */
+            sha256: string;
+        };
+        /**
+         * FilesList
+         * @description The manifest of the version `reference`; `archive` is the place that seed 001 gives its zip.
+         */
+        FilesList: {
+            /** Reference */
+            reference: string;
+            /** Archive */
+            archive: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Items */
+            items: components["schemas"]["FileWire"][];
+        };
         /** HistoryWire */
         HistoryWire: {
             /** Time */
@@ -561,6 +752,20 @@ export interface components {
             /** Version Count */
             version_count: number;
             newest: components["schemas"]["VersionWire"];
+            /** Type */
+            type: string;
+            /** Description */
+            description: string;
+            /** Licence */
+            licence: string;
+            /** Visibility */
+            visibility: string;
+            /** Base Reference */
+            base_reference: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Trashed */
+            trashed: string | null;
         };
         /**
          * ModelsPage
@@ -571,6 +776,35 @@ export interface components {
             items: components["schemas"]["ModelWire"][];
             /** Next */
             next: string | null;
+        };
+        /**
+         * NewFile
+         * @description A file that is to be sent. With its ``sha256`` it may not have to be: the store may know it.
+         */
+        NewFile: {
+            /** Path */
+            path: string;
+            /** Size */
+            size: number;
+            /** Sha256 */
+            sha256?: string | null;
+        };
+        /**
+         * NewUpload
+         * @description The files that are to be sent. `purpose` is kept with the upload; `name` in it is the model they are for.
+         */
+        NewUpload: {
+            /** Files */
+            files: components["schemas"]["NewFile"][];
+            /** Team */
+            team?: string | null;
+            /**
+             * Purpose
+             * @default {}
+             */
+            purpose: {
+                [key: string]: unknown;
+            };
         };
         /**
          * NewWebhook
@@ -586,6 +820,30 @@ export interface components {
              *     ]
              */
             events: string[];
+        };
+        /**
+         * PartWire
+         * @description `already`: it was here before, and nothing was written.
+         */
+        PartWire: {
+            /** Number */
+            number: number;
+            /** Size */
+            size: number;
+            /** Sha256 */
+            sha256: string;
+            /** Already */
+            already: boolean;
+        };
+        /**
+         * Proof
+         * @description The answer to the challenge of the file `path`: who has the file need not send it.
+         */
+        Proof: {
+            /** Path */
+            path: string;
+            /** Answer */
+            answer: string;
         };
         /** RescanWire */
         RescanWire: {
@@ -607,6 +865,69 @@ export interface components {
             datasets: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * UploadFileWire
+         * @description `need` is `known` when nothing of it is sent.
+         */
+        UploadFileWire: {
+            /** Path */
+            path: string;
+            /** Size */
+            size: number;
+            /** Sha256 */
+            sha256: string | null;
+            /** Need */
+            need: string;
+            /** Challenge */
+            challenge: {
+                [key: string]: unknown;
+            } | null;
+            /** First Part */
+            first_part: number;
+            /** Part Count */
+            part_count: number;
+        };
+        /**
+         * UploadWire
+         * @description `missing` are the numbers of the parts that are still to be sent, as ranges [first, last].
+         */
+        UploadWire: {
+            /** Id */
+            id: string;
+            /** Owner */
+            owner: string;
+            /** Team */
+            team: string;
+            /** State */
+            state: string;
+            /** Purpose */
+            purpose: {
+                [key: string]: unknown;
+            };
+            /** Files */
+            files: components["schemas"]["UploadFileWire"][];
+            /** Part Size */
+            part_size: number;
+            /** Part Count */
+            part_count: number;
+            /** Missing */
+            missing: number[][];
+            /** Missing Count */
+            missing_count: number;
+            /** Received Bytes */
+            received_bytes: number;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Created */
+            created: string;
+            /** Expires */
+            expires: string;
+        };
+        /** UploadsList */
+        UploadsList: {
+            /** Items */
+            items: components["schemas"]["UploadWire"][];
         };
         /** ValidationWire */
         ValidationWire: {
@@ -687,6 +1008,10 @@ export interface components {
             owner: string;
             /** Team */
             team: string;
+            /** Notes */
+            notes: string;
+            /** Trashed */
+            trashed: string | null;
         };
         /**
          * WebhookWire
@@ -846,11 +1171,20 @@ export interface operations {
                      *           "created": "2026-11-21T09:00:00.000Z",
                      *           "updated": "2026-11-21T09:00:00.000Z",
                      *           "version_count": 1,
+                     *           "type": "text",
+                     *           "description": "医疗问答",
+                     *           "licence": "apache-2.0",
+                     *           "visibility": "team",
+                     *           "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "size_bytes": 16777216,
+                     *           "trashed": null,
                      *           "newest": {
                      *             "reference": "medical-qa:v1",
                      *             "name": "medical-qa",
                      *             "label": "v1",
                      *             "seq": 1,
+                     *             "notes": "第一次训练",
+                     *             "trashed": null,
                      *             "state": "ready",
                      *             "kind": "adapter",
                      *             "model_type": "lora",
@@ -1179,6 +1513,359 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": unknown;
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_file: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `bytes=first-last` */
+                Range?: string | null;
+                /** @description the ETag of the first piece */
+                "If-Range"?: string | null;
+            };
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range that was asked for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_archive: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `bytes=first-last` */
+                Range?: string | null;
+                /** @description the ETag of the first piece */
+                "If-Range"?: string | null;
+            };
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description The range that was asked for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_uploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadsList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUpload"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abort_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    prove_upload_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Proof"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_upload_part: {
+        parameters: {
+            query?: never;
+            header: {
+                "X-Part-Sha256": string;
+            };
+            path: {
+                upload_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    complete_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadWire"];
                 };
             };
             /** @description Problem */

@@ -11,6 +11,7 @@ from typing import Any
 from mozhu.cli.command import Call
 from mozhu.cli.engine_run import shown
 from mozhu.cli.engine_verb import engine_command
+from mozhu.cli.remote_files import from_service, is_at_service
 from mozhu.specs.download import DownloadSpec
 from mozhu.specs.records.result import Result
 
@@ -23,6 +24,7 @@ def _next(spec: Any, result: Result) -> Sequence[str]:
 _HUB = engine_command("download", DownloadSpec, _next)
 # Where models come from: whether a source knows the reference that was typed, and what fetches it; first wins.
 SOURCES: list[tuple[Callable[[Call], bool], Callable[[Call], int]]] = [
+    (is_at_service, from_service),
     (lambda call: True, _HUB.act),
 ]
 

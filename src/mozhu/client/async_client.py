@@ -41,6 +41,7 @@ class AsyncClient:
 
     models = AsyncCall(calls.models)
     model = AsyncCall(calls.model)
+    files = AsyncCall(calls.files)
     validate_model = AsyncCall(calls.validate_model)
     rescan = AsyncCall(calls.rescan)
     datasets = AsyncCall(calls.datasets)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mozhu.client.asking import Ask, get, segment
 from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
 from mozhu.specs.wire.events import EventsPage
+from mozhu.specs.wire.files import FilesList
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
 from mozhu.specs.wire.webhooks import DeliveriesPage, WebhooksList, WebhookWire
 
@@ -17,6 +18,10 @@ def models(search: str | None = None, limit: int | None = None, cursor: str | No
 
 def model(name: str) -> Ask[ModelDetailWire]:
     return get(f"/models/{segment(name)}")
+
+
+def files(reference: str) -> Ask[FilesList]:
+    return get(f"/models/{segment(reference)}/files")
 
 
 def validate_model(name: str) -> Ask[ValidationWire]:

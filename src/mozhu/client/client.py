@@ -57,6 +57,7 @@ class Client:
 
     models = Call(calls.models)
     model = Call(calls.model)
+    files = Call(calls.files)
     validate_model = Call(calls.validate_model)
     rescan = Call(calls.rescan)
     datasets = Call(calls.datasets)

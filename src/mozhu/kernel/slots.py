@@ -120,6 +120,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "find_model": "mozhu.engine.weights.references:find_model",
         "serve": "mozhu.server.run:serve",
         "check_service": "mozhu.server.run:check",
+        "download_version": "mozhu.client.downloads:download",
         "client": "mozhu.client.client:Client",
         "open_document": "mozhu.server.run:open_document",
         "s3_parts": "mozhu.platform.uploads.parts_s3:S3Parts",

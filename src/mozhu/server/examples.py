@@ -9,6 +9,8 @@ VERSION: dict[str, Any] = {
     "name": "medical-qa",
     "label": "v1",
     "seq": 1,
+    "notes": "第一次训练",
+    "trashed": None,
     "state": "ready",
     "kind": "adapter",
     "model_type": "lora",
@@ -35,6 +37,13 @@ MODEL: dict[str, Any] = {
     "created": "2026-11-21T09:00:00.000Z",
     "updated": "2026-11-21T09:00:00.000Z",
     "version_count": 1,
+    "type": "text",
+    "description": "医疗问答",
+    "licence": "apache-2.0",
+    "visibility": "team",
+    "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+    "size_bytes": 16777216,
+    "trashed": None,
     "newest": VERSION,
 }
 EXAMPLES: dict[str, dict[str, Any]] = {

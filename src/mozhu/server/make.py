@@ -17,7 +17,7 @@ from mozhu.server.feed import Feed
 from mozhu.server.gate import Gate, Stopping
 from mozhu.server.metrics import Metrics
 from mozhu.server.rounds import Rounds
-from mozhu.server.routes import datasets, events, health, models, webhooks
+from mozhu.server.routes import datasets, events, files, health, models, uploads, webhooks
 from mozhu.specs.wire.place import PREFIX
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -43,8 +43,8 @@ def make_app(composition: Composition) -> FastAPI:
         Gate, hosts=_hosts(composition), metrics=app.state.metrics, stopping=app.state.stopping
     )
     problems.install(app)
-    for router in (health.router, models.router, datasets.router, events.router, webhooks.router):
-        app.include_router(router)
+    for room in (health, models, datasets, events, files, uploads, webhooks):
+        app.include_router(room.router)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
@@ -58,7 +58,7 @@ def stop(app: FastAPI) -> None:
 @asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
     composition: Composition = app.state.composition
-    rounds = Rounds([("webhooks", composition.webhooks.deliver)])
+    rounds = Rounds([("webhooks", composition.webhooks.deliver), ("uploads", composition.uploads.expire)])
     app.state.feed.start()
     rounds.start()
     yield

@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mozhu.specs.base import Spec, Words
+from mozhu.specs.base import RemoteSpec, Words
 
 Hub = Literal["huggingface", "modelscope"]
 
 
-class DownloadSpec(Spec):
+class DownloadSpec(RemoteSpec):
     """A model from a hub.
 
     ``output_dir`` None: into the hub's own cache, where ``owner/name`` is found from then on. ``revision`` is a branch,
