@@ -1,1 +1,1 @@
-"""The planted-fault corpus: rows, near duplicates and chat templates with faults whose places are known."""
+"""The planted-fault corpus: rows, near duplicates, chat templates and model files with faults that are known."""

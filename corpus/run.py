@@ -1,7 +1,7 @@
 """``python -m corpus.run``: plants every fault of the corpus, shows what finds each; 1 when anything is missed.
 
-``--rows``, ``--templates``, ``--copies`` run one part; ``--json`` gives the numbers; ``--full`` also streams a file
-of 2 GB through ``data check``, ``data prepare`` and ``data convert`` in a few hundred megabytes.
+``--rows``, ``--templates``, ``--copies``, ``--hostile`` run one part; ``--json`` gives the numbers; ``--full`` also
+streams a file of 2 GB through ``data check``, ``data prepare`` and ``data convert`` in a few hundred megabytes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from corpus.copies import check_copies
+from corpus.hostile.check import check_hostile
 from corpus.rows import check_rows
 from corpus.stream import check_stream
 from corpus.templates import check_templates
 from mozhu.kernel.texts import set_language
 
-PARTS = {"rows": check_rows, "templates": check_templates, "copies": check_copies}
+PARTS = {"rows": check_rows, "templates": check_templates, "copies": check_copies, "hostile": check_hostile}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +81,20 @@ def _copies(result: Any) -> tuple[dict[str, Any], list[str]]:
     return {**numbers, "recall": round(result.recall, 4), "precision": round(result.precision, 4)}, lines
 
 
-_SHOW = {"rows": _rows, "templates": _templates, "copies": _copies}
+def _hostile(result: Any) -> tuple[dict[str, Any], list[str]]:
+    lines = [
+        f"{_mark(line.ok)} {' '.join(line.found) or 'nothing':18} {line.name}" for line in result.hostile
+    ]
+    lines += [
+        f"{_mark(line.ok)} {'passes' if line.ok else ' '.join(line.found):18} {line.name}"
+        for line in result.clean
+    ]
+    stopped, passed = (sum(line.ok for line in kind) for kind in (result.hostile, result.clean))
+    numbers = {"hostile": len(result.hostile), "stopped_whole": stopped, "clean": len(result.clean)}
+    return {**numbers, "passed_bit_for_bit": passed}, lines
+
+
+_SHOW = {"rows": _rows, "templates": _templates, "copies": _copies, "hostile": _hostile}
 
 
 def _mark(good: bool) -> str:

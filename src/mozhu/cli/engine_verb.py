@@ -26,6 +26,8 @@ def engine_command(
     scores: Scores | None = None,
     *,
     afterwards: Afterwards | None = None,
+    first_word: str = "",
+    usage: str = "",
 ) -> Command:
     """A command that runs ``spec``; ``next_commands`` says what to type after it, ``scores`` how metrics are shown."""
 
@@ -33,7 +35,9 @@ def engine_command(
         workspace = call.home
         asked = with_absolute_paths(with_references(call.spec, workspace))
         named = getattr(asked, "output_dir", None) if "output_dir" in spec.not_part_of_the_run else None
-        folder = Path(named) if named and name == "evaluate" else fresh_run_folder(asked, workspace)
+        folder = (
+            Path(named) if named and name in ("evaluate", "inspect") else fresh_run_folder(asked, workspace)
+        )
         if call.dry_run:
             call.output.data(
                 {"spec": asked.model_dump(mode="json"), "origins": call.origins, "run": str(folder)}, ""
@@ -49,4 +53,7 @@ def engine_command(
         call.output.data({"run": str(run.path), **result.to_json(), **more}, f"{words}\n{said}".rstrip())
         return 0
 
-    return Command(name, act, spec, switches=("dry_run", "quiet", "detach"))
+    switches = ("dry_run", "quiet", "detach")
+    return Command(
+        name, act, spec, switches=switches, words=int(bool(first_word)), first_word=first_word, usage=usage
+    )

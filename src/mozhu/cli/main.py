@@ -43,6 +43,7 @@ VERBS = {
     "convert": "mozhu.cli.convert",
     "certify": "mozhu.cli.certify",
     "verify": "mozhu.cli.verify",
+    "inspect": "mozhu.cli.inspect",
     "infer": "mozhu.cli.infer",
     "run": "mozhu.cli.run",
     "runs list": "mozhu.cli.runs_list",

@@ -361,6 +361,14 @@ class WrongDevice(MachineError):
     code = "MODEL-014"
 
 
+# ---------------------------------------------------------------- what strangers hand in
+class UnsafeUpload(DeniedError):
+    """A file, archive or folder that is not to be loaded; ``problems`` lists why, one a line."""
+
+    code = "SAFE-001"
+    status = 422
+
+
 # ---------------------------------------------------------------- data
 class UnknownDataset(DataError):
     code = "DATA-001"

@@ -17,6 +17,7 @@ from mozhu.kernel.files import reading
 
 HEADER_LIMIT_BYTES = 100_000_000  # the reference reader's own limit
 _LENGTH_BYTES = 8
+_MOST_SIDES, _LARGEST = 64, (1 << 63) - 1
 # Bits of one element by safetensors' name of the type.
 BITS_OF = {
     **dict.fromkeys(("F4",), 4),
@@ -89,16 +90,23 @@ def read_header(path: Path) -> Header:
             return _refused("header_length", length=length, size=size)
         content = file.read(length)
     try:
-        table = json.loads(content, object_pairs_hook=_no_doubles)
+        if not content.startswith(b"{"):
+            raise ValueError("does not begin with {")
+        # As text: json would take bytes for UTF-16 too, which no other reader does.
+        table = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError) as error:
         return _refused("header_json", found=str(error))
-    if not isinstance(table, dict):
-        return _refused("header_json", found=type(table).__name__)
     return _checked(table, _LENGTH_BYTES + length, size)
 
 
 def _refused(code: str, **params: Any) -> Header:
     return Header(problems=(HeaderProblem(code, params),))
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,6 +143,8 @@ def _entry(name: str, entry: Any, data_bytes: int) -> TensorEntry | HeaderProble
     if not isinstance(dtype, str) or dtype not in BITS_OF:
         return HeaderProblem("tensor_dtype", {"tensor": name, "dtype": dtype})
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        return HeaderProblem("tensor_entry", {"tensor": name})
+    if len(shape) > _MOST_SIDES or any(side > _LARGEST for side in (*shape, *offsets)):
         return HeaderProblem("tensor_entry", {"tensor": name})
     begin, end = offsets
     if end > data_bytes:

@@ -1,0 +1,1 @@
+"""What strangers hand in: looked at byte by byte, unpacked and turned into safetensors, never unpickled here."""
