@@ -53,7 +53,7 @@ export interface paths {
         };
         /**
          * List Models
-         * @description The models that the caller may read with their newest versions: last changed first, or by name.
+         * @description Models with their newest versions, last changed first.
          */
         get: operations["list_models"];
         put?: never;
@@ -1145,13 +1145,6 @@ export interface operations {
                  * @example 医疗
                  */
                 search?: string | null;
-                type?: ("text" | "image" | "file") | null;
-                tag?: string | null;
-                owner?: string | null;
-                state?: ("uploading" | "checking" | "ready" | "failed") | null;
-                sort?: "updated" | "name";
-                /** @description what was deleted, and only that */
-                trash?: boolean;
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;

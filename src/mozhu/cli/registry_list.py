@@ -13,10 +13,7 @@ _COLUMNS = ("name", "version", "versions", "state", "kind", "base_model", "size"
 def act(call: Call) -> int:
     models = list_models(call)
     if not models and not call.output.as_json:
-        search = call.spec.search
-        call.output.say(
-            text("registry.list.no_match", search=search) if search else text("registry.list.empty")
-        )
+        call.output.say(_nothing(call))
         return 0
     rows = [
         (
@@ -34,6 +31,12 @@ def act(call: Call) -> int:
     columns = [text(f"registry.column.{name}") for name in _COLUMNS]
     call.output.table(columns, rows, value=[model.to_json() for model in models])
     return 0
+
+
+def _nothing(call: Call) -> str:
+    if call.spec.search:
+        return text("registry.list.no_match", search=call.spec.search)
+    return text("registry.list.empty_trash" if call.spec.trash else "registry.list.empty")
 
 
 COMMAND = Command("registry list", act, ListSpec)

@@ -15,6 +15,7 @@ class ListSpec(RemoteSpec):
     verb: ClassVar[str] = "registry.list"
 
     search: str | None = None
+    trash: bool = False
 
 
 class RegisterSpec(Spec):
@@ -57,12 +58,45 @@ class RescanSpec(RemoteSpec):
     verb: ClassVar[str] = "registry.rescan"
 
 
+class DeleteSpec(Spec):
+    """A version, or a model with all its versions, into the trash."""
+
+    verb: ClassVar[str] = "registry.delete"
+
+    name: str = Field(min_length=1)
+    force: str = ""
+
+
+class RestoreSpec(Spec):
+    """A version or a model out of the trash."""
+
+    verb: ClassVar[str] = "registry.restore"
+
+    name: str = Field(min_length=1)
+
+
+class AliasSpec(Spec):
+    """``name@alias`` is a version from now on; ``remove`` takes the alias away."""
+
+    verb: ClassVar[str] = "registry.alias"
+
+    name: str = Field(min_length=1)
+    alias: str = Field(min_length=1)
+    protected: bool | None = None
+    remove: bool = False
+    force: bool = False
+
+
 class GcSpec(Spec):
-    """Contents that nobody needs are removed; those younger than ``grace_hours`` may be coming in and stay."""
+    """What has been in the trash for ``trash_days`` goes, and contents that nobody needs then.
+
+    Those younger than ``grace_hours`` may be coming in and stay.
+    """
 
     verb: ClassVar[str] = "registry.gc"
 
     grace_hours: float = Field(default=24.0, ge=0)
+    trash_days: int = Field(default=30, ge=0)
 
 
 class FsckSpec(Spec):

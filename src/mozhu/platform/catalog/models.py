@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -481,7 +482,9 @@ def _model(session: Session, reference: str, owner: str, subject: Subject) -> Mo
     query = select(Model).where(Model.owner == owner, Model.name == name, readable(subject))
     model = session.scalar(query)
     if model is None:
-        raise UnknownReference(reference=reference, known=[])
+        known = select(Model.name).where(Model.owner == owner, Model.trashed.is_(None), readable(subject))
+        names = list(session.scalars(known.order_by(Model.name)))
+        raise UnknownReference(reference=reference, known=get_close_matches(name, names, 5, 0.5) or names[:5])
     return model
 
 

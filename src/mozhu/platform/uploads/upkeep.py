@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog.contents import held_by_versions
+from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.room import settings_of
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.storage.blobs import BlobStore
@@ -41,7 +42,9 @@ def holders_of(models: Path, limits: Limits) -> Holders:
 def registry_gc(
     root: Path, spec: GcSpec, *, keep: bool = False, on_progress: Progress = no_progress
 ) -> Collected:
-    """What nobody needs is gone; with ``keep`` it is only told.
+    """What has been in the trash long enough and what nobody needs is gone; with ``keep`` it is only told.
+
+    With ``keep`` the bytes of versions that would leave the trash are not counted: they are needed until then.
 
     Raises:
         MissingFile: FILE-001, the manifest of a version cannot be read: nothing is collected.
@@ -49,6 +52,8 @@ def registry_gc(
     with Registry(root) as registry:
         database, store, limits = registry.database, registry.store, limits_of(settings_of(registry.models))
         parts = part_room(store, registry.models)
+        with Models(root, database=database) as models:
+            purged = len(models.empty_trash(days=spec.trash_days, keep=not keep))
         expired = swept = 0
         if not keep:
             uploads = Uploads(database, store, parts, limits=limits, may_read=_nothing)
@@ -64,7 +69,7 @@ def registry_gc(
             keep=keep,
             on_progress=on_progress,
         )
-        return replace(found, uploads_expired=expired, leftover_bytes=swept)
+        return replace(found, versions_purged=purged, uploads_expired=expired, leftover_bytes=swept)
 
 
 def registry_fsck(root: Path, spec: FsckSpec, *, on_progress: Progress = no_progress) -> StoreReport:
