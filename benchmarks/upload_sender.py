@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mozhu.specs.uploads import find_part
 
 _PIECE_BYTES = 256 << 10
@@ -43,6 +45,12 @@ class Server:
             self.peak_bytes = max(self.peak_bytes, peak)
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that it has taken since it started."""
+        spent = psutil.Process(self._process.pid).cpu_times()
+        return float(spent.user + spent.system)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from registry_artefacts import write_gguf, write_model, write_run
+from registry_artefacts import kind_of, sealed, write_gguf, write_model, write_run
 
 from mozhu.kernel.errors import (
     BadValue,
@@ -27,7 +27,7 @@ from mozhu.platform.catalog.lineage import Edge, Node
 from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.naming import says_nothing
 from mozhu.platform.catalog.searching import ModelQuery
-from mozhu.specs.records.certificate import Certificate, Check
+from mozhu.specs.records.manifest import make_manifest
 
 
 @pytest.fixture
@@ -273,11 +273,14 @@ def test_contents_of_the_trash_are_still_in_use(filled, registry):
 
 def certificate(folder: Path, own: str, *made_from: tuple[str, str]) -> None:
     """A passing one that says whose weights these are and what they were made from."""
-    check = Check(name="effect", value=1.0, limit=0.1, ok=True)
+    manifest = make_manifest(folder)
+    manifest.write(folder / "manifest.json")
     parts = [{"role": role, "fingerprint": f"sha256:{made * 64}"} for role, made in made_from]
     prints = {"whole": f"sha256:{own * 64}"}
-    record = Certificate(kind="any", checks=[check], passed=True, made_from=parts, fingerprint=prints)
-    record.write(folder / "certificate.json")
+    record = sealed(kind_of(folder), manifest.files)
+    record.model_copy(update={"made_from": parts, "fingerprint": prints}).sealed().write(
+        folder / "certificate.json"
+    )
 
 
 def chain(family) -> list[str]:  # type: ignore[no-untyped-def]
