@@ -83,27 +83,6 @@ def test_accumulated_steps_give_the_gradient_of_the_whole_batch(
         torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-5)
 
 
-def test_a_batch_gone_through_in_parts_trains_as_one_that_is_not(
-    spec: Any, tmp_path: Path, events: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = spec(max_steps=3, batch_size=4)
-    told = []
-    for name, at_once in (("whole", 1 << 30), ("parts", 1)):
-        monkeypatch.setattr("mozhu.engine.training.engines.hf_trainer._AT_ONCE", at_once)
-        run_training(asked, tmp_path / name, events)
-        told.append(events.of("step")[-3:])
-    whole, parts = told
-    assert [step["tokens"] for step in parts] == [step["tokens"] for step in whole]
-    assert [sorted(step["rows"]) for step in parts] == [sorted(step["rows"]) for step in whole]
-    assert [step["loss"] for step in parts] == pytest.approx([step["loss"] for step in whole], rel=1e-5)
-    one, two = (
-        load_file(tmp_path / name / "lora_adapter" / "adapter_model.safetensors")
-        for name in ("whole", "parts")
-    )
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-5)
-
-
 def test_the_same_spec_gives_the_same_adapter(spec: Any, tmp_path: Path, events: Any) -> None:
     for name in ("one", "two"):
         run_training(spec(), tmp_path / name, events)

@@ -15,7 +15,7 @@ from mozhu.engine.training.defaults import WITH_OWN_INPUTS, learning_rate
 from mozhu.engine.training.engine import Trained, TrainingData
 from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.flat.forward import make_flat
-from mozhu.engine.training.engines.flat.fuse import fuse
+from mozhu.engine.training.engines.flat.lora import fuse_lora
 from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
 from mozhu.engine.training.engines.hf_network import trainable_network
 from mozhu.engine.training.engines.hf_save import save_artefact
@@ -157,7 +157,7 @@ def _objective(
         if keeps_rows_apart(network, data.train):
             found = _flat_objective(spec, network)
             make_flat(network)
-            fuse(network)
+            fuse_lora(network)
             return found
         if plain:
             emit("finding", level="info", code="TRAIN-041", params={"family": described.family})
