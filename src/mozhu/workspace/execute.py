@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil
+
 from mozhu.kernel import slots
 from mozhu.kernel.errors import DiskFull, InternalError, MozhuError, NotEnoughMemory, RunCancelled
 from mozhu.kernel.files import clear_leftovers, free_bytes, human_size, write_text
@@ -123,11 +125,24 @@ def _machine_error(error: BaseException, folder: Path) -> MozhuError | None:
     return None
 
 
+_FULL_SHARE = 0.75
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, said by Python, the system, torch or the loader of a library, also as a cause."""
     return _says(error, {errno.ENOMEM}, _NO_MEMORY) or any(
-        isinstance(one, MemoryError) for one in _chain(error)
+        isinstance(one, MemoryError) or (isinstance(one, SystemError) and _has_no_room())
+        for one in _chain(error)
     )
+
+
+def _has_no_room() -> bool:
+    """Whether this process fills the addresses it may have: without any, Python cannot even say what is wrong."""
+    process = psutil.Process()
+    if not hasattr(process, "rlimit"):
+        return False
+    most, _ = process.rlimit(psutil.RLIMIT_AS)
+    return most != psutil.RLIM_INFINITY and process.memory_info().vms > _FULL_SHARE * most
 
 
 def is_disk_full(error: BaseException) -> bool:
