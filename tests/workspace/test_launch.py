@@ -194,6 +194,36 @@ def test_an_error_of_the_run_is_raised_again_in_its_own_words(training: TrainSpe
     assert json.loads(json.dumps(caught.value.to_json()))["code"] == "FILE-001"
 
 
+@pytest.mark.parametrize(
+    ("last_words", "has_result"),
+    [
+        ("terminate called after throwing an instance of 'std::bad_alloc'\\n  what():  std::bad_alloc", True),
+        ("  File <frozen importlib>, line 1, in _load\\nMemoryError", True),
+        ("ValueError: something else", False),
+    ],
+)
+def test_a_process_with_no_memory_left_to_say_so_ends_as_out_of_memory(
+    last_words: str, has_result: bool, training: TrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier process said in the same log does not count."""
+    run = make_run(training, {}, tmp_path / "run")
+    (run.path / "process.log").write_text("MemoryError\n")
+    dying = tmp_path / "python"
+    dying.write_text(f"#!/bin/sh\nprintf '%b' \"{last_words}\" >&2\nexit 1\n")
+    dying.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    process = RunProcess(run)
+    if not has_result:
+        with pytest.raises(RunDied):
+            process.result()
+        assert run.state() == "unfinished"
+        return
+    result = process.result()
+    assert result.error is not None and result.error["code"] == "ENV-002"
+    assert run.state() == "failed" and run.result() == result
+    assert run.events()[-1]["code"] == "ENV-002"
+
+
 def test_a_run_folder_that_was_moved_goes_on(whole: RunFolder, training: TrainSpec, tmp_path: Path) -> None:
     """A finished run that was copied elsewhere is still finished there."""
     copy = Path(shutil.copytree(whole.path, tmp_path / "copy", symlinks=True))

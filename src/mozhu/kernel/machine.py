@@ -45,7 +45,7 @@ class Machine:
 
 def describe(disk_of: Path | None = None) -> Machine:
     """The machine as it is now; ``disk_of`` names the folder whose disk counts (default: here)."""
-    total, free = _memory()
+    total, free = memory()
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
@@ -109,13 +109,14 @@ def _parse_gpu(row: list[str]) -> Gpu | None:
         return None
 
 
-def _memory() -> tuple[int, int]:
-    memory = psutil.virtual_memory()
+def memory() -> tuple[int, int]:
+    """Bytes of memory in all and free, within the limit of this process's cgroup."""
+    here = psutil.virtual_memory()
     limit = _cgroup_number("memory.max")
-    if limit is None or limit >= memory.total:
-        return memory.total, memory.available
+    if limit is None or limit >= here.total:
+        return here.total, here.available
     used = _cgroup_number("memory.current") or 0
-    return limit, max(0, min(memory.available, limit - used))
+    return limit, max(0, min(here.available, limit - used))
 
 
 def _cgroup_number(name: str) -> int | None:

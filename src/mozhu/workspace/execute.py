@@ -13,32 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
-
-import psutil
 
 from mozhu.kernel import slots
-from mozhu.kernel.errors import DiskFull, InternalError, MozhuError, NotEnoughMemory, RunCancelled
+from mozhu.kernel.errors import DiskFull, InternalError, MozhuError, RunCancelled
 from mozhu.kernel.files import clear_leftovers, free_bytes, human_size, write_text
-from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import EventLog
 from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Outcome, Result
 from mozhu.workspace.extensions import load_extensions
+from mozhu.workspace.memory import chain, is_out_of_memory, no_memory_left, says
 from mozhu.workspace.runs import RESULT, RunFolder, spec_class
 
 _INCIDENT = "incident.txt"
 # Held while an engine works and let go when memory runs out: the error itself needs some.
-_RESERVE_BYTES = 16 << 20
+# Addresses only: untouched, it takes no memory of the machine.
+_RESERVE_BYTES = 64 << 20
 _RESERVE: list[bytearray] = []
-_NO_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "failed to map segment",
-    "bad_alloc",
-)
 # safetensors and torch say it in words of their own, without the system's number.
 _NO_SPACE = ("no space left on device", "pytorchstreamwriter failed writing", "unexpected pos")
 
@@ -108,9 +99,9 @@ def _write_report(path: Path, verb: str) -> None:
 
 
 def _failed(error: MozhuError, log: EventLog) -> Result:
-    details: dict[str, Any] = {**error.to_json(), "exit_code": error.exit_code}
-    log.emit("failed", level="error", code=error.code, params=details["params"], message=error.what)
-    return Result(state="failed", error=details)
+    result = Result.of_failure(error)
+    log.emit("failed", level="error", code=error.code, params=error.to_json()["params"], message=error.what)
+    return result
 
 
 def _machine_error(error: BaseException, folder: Path) -> MozhuError | None:
@@ -119,65 +110,23 @@ def _machine_error(error: BaseException, folder: Path) -> MozhuError | None:
         return error
     if is_out_of_memory(error):
         _make_room(error)
-        return _out_of_memory()
+        return no_memory_left()
     if is_disk_full(error):
         return DiskFull(path=str(folder), free=human_size(free_bytes(folder)))
     return None
 
 
-_FULL_SHARE = 0.75
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, said by Python, the system, torch or the loader of a library, also as a cause."""
-    return _says(error, {errno.ENOMEM}, _NO_MEMORY) or any(
-        isinstance(one, MemoryError) or (isinstance(one, SystemError) and _has_no_room())
-        for one in _chain(error)
-    )
-
-
-def _has_no_room() -> bool:
-    """Whether this process fills the addresses it may have: without any, Python cannot even say what is wrong."""
-    process = psutil.Process()
-    if not hasattr(process, "rlimit"):
-        return False
-    most, _ = process.rlimit(psutil.RLIMIT_AS)
-    return most != psutil.RLIM_INFINITY and process.memory_info().vms > _FULL_SHARE * most
-
-
 def is_disk_full(error: BaseException) -> bool:
     """Whether the disk had no room left, said by the system, torch or safetensors, also as a cause."""
-    return _says(error, {errno.ENOSPC, errno.EDQUOT}, _NO_SPACE)
-
-
-def _says(error: BaseException, numbers: set[int], signs: tuple[str, ...]) -> bool:
-    return any(
-        getattr(one, "errno", None) in numbers or any(sign in str(one).lower() for sign in signs)
-        for one in _chain(error)
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and what it came from, each once."""
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__ or found.__context__
+    return says(error, {errno.ENOSPC, errno.EDQUOT}, _NO_SPACE)
 
 
 def _make_room(error: BaseException) -> None:
     """Let go of what the failed engine held and of our reserve, so that there is room to say what happened."""
     _RESERVE.clear()
-    for one in _chain(error):
+    for one in chain(error):
         traceback.clear_frames(one.__traceback__)
     gc.collect()
-
-
-def _out_of_memory() -> NotEnoughMemory:
-    machine = describe()
-    return NotEnoughMemory(free=human_size(machine.memory_free_bytes), total=human_size(machine.memory_bytes))
 
 
 def _one_line(error: Exception) -> str:

@@ -19,7 +19,8 @@ from mozhu.kernel.files import free_bytes, human_size, writing
 from mozhu.kernel.progress import EventTail
 from mozhu.kernel.texts import language, text
 from mozhu.specs.records.result import Result
-from mozhu.workspace.runs import EVENTS, RunFolder
+from mozhu.workspace.memory import are_of_no_memory, no_memory_left
+from mozhu.workspace.runs import EVENTS, RESULT, RunFolder
 
 OUTPUT = "process.log"
 _POLL_S = 0.1
@@ -36,6 +37,7 @@ class RunProcess:
         self._tail = EventTail(run.path / EVENTS)
         self._tail.skip_to_end()
         with writing(run.path / OUTPUT), open(run.path / OUTPUT, "ab") as output:
+            self._output_starts = output.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mozhu", "run", str(run.path), "--quiet", "--lang", language()],
                 stdin=subprocess.DEVNULL,
@@ -80,14 +82,29 @@ class RunProcess:
             free = free_bytes(self.run.path)
             if code == DiskFull.exit_code and free < _LEAST_ROOM_BYTES:
                 raise DiskFull(path=str(self.run.path), free=human_size(free))
-            raise RunDied(
-                path=str(self.run.path), status=code, log=str(self.run.path / OUTPUT), tail=self.last_output()
-            )
+            last = self.last_output()
+            if code and are_of_no_memory(self.last_output(20)):
+                return self._without_memory()
+            raise RunDied(path=str(self.run.path), status=code, log=str(self.run.path / OUTPUT), tail=last)
         return result
 
     def last_output(self, lines: int = 3) -> str:
-        content = (self.run.path / OUTPUT).read_text(encoding="utf-8", errors="replace")
-        return "\n".join(content.splitlines()[-lines:])
+        """The last lines of what this process printed; ``process.log`` may begin with what earlier ones did."""
+        content = (self.run.path / OUTPUT).read_bytes()[self._output_starts :]
+        return "\n".join(content.decode("utf-8", errors="replace").splitlines()[-lines:])
+
+    def _without_memory(self) -> Result:
+        """The result that the process had no memory left to write; it is written in its place."""
+        error = no_memory_left()
+        result = Result.of_failure(error)
+        with self.run.locked():
+            log = self.run.open_log()
+            log.emit(
+                "failed", level="error", code=error.code, params=error.to_json()["params"], message=error.what
+            )
+            log.close()
+            result.write(self.run.path / RESULT)
+        return result
 
 
 class RunFailed(MozhuError):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mozhu.kernel.errors import MozhuError
 from mozhu.specs.records.base import Number, Record
 
 
@@ -41,6 +42,11 @@ class Result(Record):
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     details: dict[str, Any] = {}
+
+    @classmethod
+    def of_failure(cls, error: MozhuError) -> Result:
+        """The result of a run that ended with ``error``."""
+        return cls(state="failed", error={**error.to_json(), "exit_code": error.exit_code})
 
 
 @dataclass(frozen=True)

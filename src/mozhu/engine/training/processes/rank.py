@@ -25,8 +25,8 @@ from mozhu.kernel.files import human_size
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import Emit, EventLog
-from mozhu.workspace.execute import is_out_of_memory
 from mozhu.workspace.extensions import load_extensions
+from mozhu.workspace.memory import is_out_of_memory
 
 
 def main(folder: Path) -> int:
