@@ -121,3 +121,17 @@ def test_a_service_cannot_write_outside_of_the_folder(tmp_path: Path, path: str)
     with pytest.raises(BadName):
         download(client, "x", tmp_path / "got")
     assert [item.name for item in tmp_path.iterdir()] == ["got"]
+
+
+def test_what_was_registered_is_sent_whatever_lies_in_the_folder_now(stocked: Running) -> None:
+    """The store keeps the content: a folder that was edited, or is gone, changes no download."""
+    folder = stocked.composition.registry.resolve("medical:v2")
+    listed = stocked.get("/api/v1/models/medical:v2/files").json()["items"]
+    zipped = stocked.get("/api/v1/models/medical:v2/archive").content
+    (folder / "adapter_config.json").write_text("{}")
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    for file in listed:
+        answer = stocked.get(f"/api/v1/models/medical:v2/files/{file['path']}")
+        assert f"sha256:{hashlib.sha256(answer.content).hexdigest()}" == file["sha256"]
+    assert stocked.get("/api/v1/models/medical:v2/archive").content == zipped

@@ -53,7 +53,7 @@ export interface paths {
         };
         /**
          * List Models
-         * @description Models with their newest versions, last changed first.
+         * @description The models that the caller may read with their newest versions: last changed first, or by name.
          */
         get: operations["list_models"];
         put?: never;
@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * Show Model
-         * @description One model with its versions and its history.
+         * @description One model with its newest versions and its history; `next` leads to older versions.
          */
         get: operations["show_model"];
         put?: never;
@@ -725,6 +725,8 @@ export interface components {
         /**
          * ModelDetailWire
          * @description ``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first.
+         *
+         *     ``next``: more versions follow; give it as ``before`` to get them.
          */
         ModelDetailWire: {
             model: components["schemas"]["ModelWire"];
@@ -733,6 +735,8 @@ export interface components {
             versions: components["schemas"]["VersionWire"][];
             /** History */
             history: components["schemas"]["HistoryWire"][];
+            /** Next */
+            next: number | null;
         };
         /**
          * ModelWire
@@ -1145,6 +1149,13 @@ export interface operations {
                  * @example 医疗
                  */
                 search?: string | null;
+                type?: ("text" | "image" | "file") | null;
+                tag?: string | null;
+                owner?: string | null;
+                state?: ("uploading" | "checking" | "ready" | "failed") | null;
+                sort?: "updated" | "name";
+                /** @description what was deleted, and only that */
+                trash?: boolean;
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -1231,7 +1242,11 @@ export interface operations {
     };
     show_model: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                /** @description `next` of the answer before */
+                before?: number | null;
+            };
             header?: never;
             path: {
                 /**

@@ -30,6 +30,9 @@ def act(call: Call) -> int:
         for version in detail.versions
     ]
     call.output.table([text(f"registry.column.{name}") for name in _COLUMNS], rows, value=None)
+    if detail.next is not None:
+        older = detail.model.version_count - len(detail.versions)
+        call.output.say(text("registry.show.more", count=older))
     return 0
 
 

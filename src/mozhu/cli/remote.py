@@ -75,7 +75,7 @@ def show_model(call: Call) -> ModelDetail:
     if server_of(call) is None:
         return service.registry_show(call.home.root, call.spec)
     with client_for(call) as client:
-        return as_view(ModelDetail, client.model(call.spec.name))
+        return as_view(ModelDetail, client.model(call.spec.name, limit=call.spec.limit))
 
 
 def validate_model(call: Call) -> ValidationReport:

@@ -16,8 +16,8 @@ def models(search: str | None = None, limit: int | None = None, cursor: str | No
     return get("/models", search=search, limit=limit, cursor=cursor)
 
 
-def model(name: str) -> Ask[ModelDetailWire]:
-    return get(f"/models/{segment(name)}")
+def model(name: str, limit: int | None = None, before: int | None = None) -> Ask[ModelDetailWire]:
+    return get(f"/models/{segment(name)}", limit=limit, before=before)
 
 
 def files(reference: str) -> Ask[FilesList]:

@@ -18,8 +18,8 @@ def cursor_after(key: list[Any], question: Any) -> str:
     return base64.urlsafe_b64encode(content.encode("utf-8")).decode("ascii").rstrip("=")
 
 
-def key_of(cursor: str | None, question: Any, size: int) -> list[Any] | None:
-    """The sort key in ``cursor``, with ``size`` parts; ``None`` for the first page.
+def key_of(cursor: str | None, question: Any, kinds: tuple[type, ...]) -> list[Any] | None:
+    """The sort key in ``cursor``, its parts of these ``kinds``; ``None`` for the first page.
 
     Raises:
         BadCursor: API-010.
@@ -31,8 +31,7 @@ def key_of(cursor: str | None, question: Any, size: int) -> list[Any] | None:
         key, mark = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, TypeError) as error:
         raise BadCursor(cursor=cursor[:80], reason=text("api.cursor.unreadable")) from error
-    plain = isinstance(key, list) and all(isinstance(part, (str, int)) for part in key)
-    if not plain or len(key) != size:
+    if not isinstance(key, list) or tuple(type(part) for part in key) != kinds:
         raise BadCursor(cursor=cursor[:80], reason=text("api.cursor.unreadable"))
     if mark != _mark(question):
         raise BadCursor(cursor=cursor[:80], reason=text("api.cursor.other"))

@@ -41,6 +41,7 @@ class ShowSpec(RemoteSpec):
     verb: ClassVar[str] = "registry.show"
 
     name: str = Field(min_length=1)
+    limit: int = Field(default=50, ge=1, le=200)
 
 
 class ValidateSpec(RemoteSpec):

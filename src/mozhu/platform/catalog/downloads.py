@@ -1,79 +1,75 @@
-"""The files of a version, as they are sent: from its folder where they lie, else from the store."""
+"""The files of a version, as they are sent: from the store, which keeps what was registered, else from its folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from mozhu.kernel.errors import MissingFile, VersionFailed
 from mozhu.kernel.files import reading
-from mozhu.platform.catalog.artefacts import MANIFEST
 from mozhu.platform.catalog.service import Registry
+from mozhu.platform.catalog.views import VersionView
 from mozhu.platform.storage.archive import Archive
 from mozhu.platform.storage.blobs import CHUNK_BYTES, BlobStore, bounds
 from mozhu.platform.storage.zipped import ZipEntry, zip_size
-from mozhu.specs.records.manifest import Manifest, ManifestFile
+from mozhu.specs.records.manifest import ManifestFile
 
 
 @dataclass(frozen=True)
 class Sendable:
-    """A file of a version. ``folder`` is the version's own; what is not there is in ``store``."""
+    """A file of a version. ``folder`` is the version's own, for what came before there was a store."""
 
     file: ManifestFile
     folder: Path
-    store: BlobStore | None
+    store: BlobStore
 
     def open(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Its bytes from ``start`` up to ``end``.
 
         Raises:
-            BadRange: STORE-006. MissingFile: FILE-001. BlobMissing: STORE-001.
+            BadRange: STORE-006. BlobMissing: STORE-001, it is in neither of the two.
         """
+        there = self.store.stat(self.file.sha256)
         path = self.folder / self.file.path
-        if path.is_file() or self.store is None:
+        if (there is None or there.size != self.file.size) and path.is_file():
             first, last = bounds(self.file.size, start, end)
             return _pieces(path, first, last)
         return self.store.open(self.file.sha256, start, end)
 
 
-def files_of(registry: Registry, reference: str, store: BlobStore | None = None) -> list[Sendable]:
+def files_of(registry: Registry, version: VersionView) -> list[Sendable]:
     """Every file of a version, by its path.
 
     Raises:
-        UnknownReference: REG-001. VersionFailed: REG-011, found damaged. MissingFile: FILE-001.
+        VersionFailed: REG-011, found damaged. MissingFile: FILE-001.
     """
-    version = registry.show(reference).chosen
-    folder = registry.folder_of(version)
     if version.state == "failed":
         raise VersionFailed(reference=version.reference, path=version.path)
-    manifest = Manifest.read(folder / MANIFEST)
-    return [Sendable(file, folder, store) for file in sorted(manifest.files, key=lambda file: file.path)]
+    folder = registry.folder_of(version)
+    return [Sendable(file, folder, registry.store) for file in registry.files(version)]
 
 
-def file_of(registry: Registry, reference: str, path: str, store: BlobStore | None = None) -> Sendable:
+def file_of(registry: Registry, version: VersionView, path: str) -> Sendable:
     """The file of a version whose manifest calls it ``path``: no other file can be named.
 
     Raises:
         MissingFile: FILE-001, and what :func:`files_of` raises.
     """
-    found = [each for each in files_of(registry, reference, store) if each.file.path == path]
+    found = [each for each in files_of(registry, version) if each.file.path == path]
     if not found:
-        raise MissingFile(path=f"{reference}/{path}")
+        raise MissingFile(path=f"{version.reference}/{path}")
     return found[0]
 
 
-def archive_of(registry: Registry, reference: str, store: BlobStore | None = None) -> Archive:
+def archive_of(registry: Registry, version: VersionView) -> Archive:
     """A version as ``{model-name}/{version}.zip``.
 
     Raises:
         As :func:`files_of`.
     """
-    version = registry.show(reference).chosen
     entries = tuple(
-        ZipEntry(each.file.path, each.file.size, partial(each.open))
-        for each in files_of(registry, version.reference, store)
+        ZipEntry(each.file.path, each.file.size, each.open) for each in files_of(registry, version)
     )
     return Archive(f"{version.name}/{version.label}.zip", zip_size(entries), entries)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,6 @@ from mozhu.platform.catalog.naming import NameAdvice, advice_for
 from mozhu.platform.catalog.references import LATEST, parse_reference
 from mozhu.platform.catalog.room import CatalogueRoom
 from mozhu.platform.catalog.searching import Counts, ModelPage, ModelQuery
-from mozhu.platform.catalog.views import VersionView
 from mozhu.platform.database.engine import Database
 from mozhu.platform.database.tables import LOCAL, Model, Version
 from mozhu.platform.database.tables_assets import Alias, Rating, Share, VersionFile
@@ -350,11 +348,14 @@ class Models(CatalogueRoom):
         """What the naming rules say of a version, its model's name and its note."""
         with self._seeing(reference, owner, subject) as (session, model):
             label = _label_of(reference)
-            versions: list[VersionView] = rows.versions_of(session, model.name, owner)
-            chosen = [version for version in versions if label in (None, version.label)]
-            if not chosen:
+            chosen = (
+                rows.newest_version(session, model.name, owner)
+                if label is None
+                else rows.version_named(session, model.name, label, owner)
+            )
+            if chosen is None:
                 raise UnknownReference(reference=reference, known=[])
-            return advice_for(chosen[0])
+            return advice_for(chosen)
 
     def family(self, reference: str, *, subject: Subject = LOCAL_ADMIN, owner: str = LOCAL) -> Family:
         """Everything that a version, row, run or data set came from, and everything that came from it.
@@ -447,18 +448,22 @@ class _Change:
         query = select(Version).where(Version.model_id == self.model.id, Version.trashed.is_(None))
         return list(self.session.scalars(query.order_by(Version.seq)))
 
+    def newest(self, count: int) -> list[Version]:
+        query = select(Version).where(Version.model_id == self.model.id, Version.trashed.is_(None))
+        return list(self.session.scalars(query.order_by(Version.seq.desc()).limit(count)))
+
     def version(self, reference: str, *, trashed: bool = False) -> Version:
         """The version named, the newest where only the model is; one in the trash only where that is asked for."""
         label = _label_of(reference)
         if label is None or label == f"@{LATEST}":
-            return self.here()[-1]
+            return self.newest(1)[0]
         if label.startswith("@"):
             alias = self.alias(label[1:])
             found = self.session.get(Version, alias.version_id) if alias else None
         else:
             found = changes.version_named(self.session, self.model, label)
         if found is None or (found.trashed and not trashed):
-            known = [f"{self.model.name}:{version.label}" for version in self.here()[-5:]]
+            known = [f"{self.model.name}:{version.label}" for version in self.newest(5)]
             raise UnknownReference(reference=reference, known=known)
         return found
 
@@ -482,9 +487,8 @@ def _model(session: Session, reference: str, owner: str, subject: Subject) -> Mo
     query = select(Model).where(Model.owner == owner, Model.name == name, readable(subject))
     model = session.scalar(query)
     if model is None:
-        known = select(Model.name).where(Model.owner == owner, Model.trashed.is_(None), readable(subject))
-        names = list(session.scalars(known.order_by(Model.name)))
-        raise UnknownReference(reference=reference, known=get_close_matches(name, names, 5, 0.5) or names[:5])
+        known = rows.near_names(session, name, readable(subject), owner)
+        raise UnknownReference(reference=reference, known=known)
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select
@@ -17,6 +18,7 @@ from mozhu.platform.database.tables_assets import Alias, SearchGram, VersionFile
 from mozhu.specs.records.manifest import ManifestFile
 
 _HISTORY_LINES = 50
+_NEAR_NAMES = 1000
 
 
 # A version that is in the trash, or whose model is, is in no list.
@@ -46,21 +48,60 @@ def with_newest() -> Select[Model, Version]:
     )
 
 
-def names(session: Session, owner: str = LOCAL) -> list[str]:
-    query = select(Model.name).where(Model.owner == owner, Model.trashed.is_(None)).order_by(Model.name)
-    return list(session.scalars(query))
-
-
 def labels(session: Session, name: str, owner: str = LOCAL) -> list[str]:
     """The names of all versions of a model, newest first; those in the trash keep theirs."""
     query = select(Version.label).join(Model).where(Model.owner == owner, Model.name == name)
     return list(session.scalars(query.order_by(Version.seq.desc())))
 
 
-def versions_of(session: Session, name: str, owner: str = LOCAL) -> list[VersionView]:
-    """The versions of a model, newest first; empty where there is no such model."""
+def versions_of(
+    session: Session, name: str, owner: str = LOCAL, *, limit: int | None = None, before: int | None = None
+) -> list[VersionView]:
+    """The versions of a model, newest first; empty where there is no such model.
+
+    Args:
+        limit: At most so many; ``None``: all.
+        before: Only those whose number ``seq`` is lower.
+    """
     query = _versions(owner).where(Model.name == name, _HERE).order_by(Version.seq.desc())
-    return [version_view(model, version) for model, version in session.execute(query)]
+    if before is not None:
+        query = query.where(Version.seq < before)
+    return [version_view(model, version) for model, version in session.execute(query.limit(limit))]
+
+
+def version_named(session: Session, name: str, label: str, owner: str = LOCAL) -> VersionView | None:
+    return _one(session, _versions(owner).where(Model.name == name, Version.label == label, _HERE))
+
+
+def model_named(session: Session, name: str, owner: str = LOCAL) -> ModelView | None:
+    """A model that is not in the trash, with its newest version."""
+    query = with_newest().where(Model.owner == owner, Model.name == name, Model.trashed.is_(None))
+    found = session.execute(query).first()
+    return model_view(*found) if found else None
+
+
+def near_names(session: Session, wanted: str, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
+    """Names of models like ``wanted`` that ``may`` be told; some that there are where none is like it.
+
+    In a registry of many only names that begin alike are looked at, so that a wrong name is no costly one.
+    """
+    query = select(Model.name).where(Model.owner == owner, Model.trashed.is_(None), may)
+    query = query.order_by(Model.name).limit(_NEAR_NAMES)
+    names = list(session.scalars(query))
+    if len(names) == _NEAR_NAMES:
+        names = list(session.scalars(query.where(Model.name >= wanted[:2]))) or names
+    return get_close_matches(wanted, names, 5, 0.5) or names[:5]
+
+
+def files_of(session: Session, view: VersionView) -> list[ManifestFile]:
+    """The files of a version; none where a release before this table registered it."""
+    query = select(VersionFile).join(Version, Version.id == VersionFile.version_id)
+    query = query.join(Model, Model.id == Version.model_id)
+    mine = (Model.owner == view.owner, Model.name == view.name, Version.label == view.label)
+    return [
+        ManifestFile(path=file.path, size=file.size, sha256=file.sha256)
+        for file in session.scalars(query.where(*mine))
+    ]
 
 
 def alias_label(session: Session, name: str, alias: str, owner: str = LOCAL) -> str | None:

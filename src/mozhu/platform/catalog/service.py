@@ -6,15 +6,19 @@ makes nothing.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import true
+from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import MissingFile, UnknownReference, VersionFailed
 from mozhu.kernel.files import sha256_json
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog import rows
-from mozhu.platform.catalog.artefacts import Artefact, find_artefact
+from mozhu.platform.catalog.artefacts import MANIFEST, Artefact, find_artefact
 from mozhu.platform.catalog.events import OF_STATE, Happening
 from mozhu.platform.catalog.facts import state_of
 from mozhu.platform.catalog.places import path_within
@@ -32,6 +36,7 @@ from mozhu.platform.catalog.views import (
     ValidationReport,
     VersionView,
 )
+from mozhu.specs.records.manifest import Manifest, ManifestFile
 from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 
 
@@ -75,35 +80,53 @@ class Registry(CatalogueRoom):
         candidate = check_candidate(artefact, wishes, source=str(path), now=self._clock())
         return register_candidate(self._opened(), self.store, self.models, candidate, copy=copy)
 
-    def show(self, reference: str) -> ModelDetail:
+    def show(self, reference: str, *, limit: int | None = None, before: int | None = None) -> ModelDetail:
         """A model, its versions and its history; ``chosen`` is the version that ``reference`` names.
+
+        Args:
+            limit: How many versions, newest first; ``None``: all. ``next`` of the answer leads to those that follow.
+            before: Only versions with a lower number than this.
 
         Raises:
             UnknownReference: REG-001 with the nearest names.
         """
         wanted = self._parsed(reference)
-        database = self._existing()
-        if database is None:
-            raise UnknownReference(reference=reference, known=[])
-        with database.reading() as session:
-            versions = rows.versions_of(session, wanted.name)
-            if not versions:
-                raise UnknownReference(reference=reference, known=_near(wanted.name, rows.names(session)))
-            if wanted.alias not in (None, LATEST):
-                label = rows.alias_label(session, wanted.name, str(wanted.alias))
-                wanted = Reference(wanted.name, version=label) if label else wanted
-            chosen = _choose(wanted, versions)
-            oldest, newest = versions[-1], versions[0]
-            model = ModelView(
-                name=newest.name,
-                owner=newest.owner,
-                team=newest.team,
-                created=oldest.registered,
-                updated=newest.registered,
-                version_count=len(versions),
-                newest=newest,
-            )
-            return ModelDetail(model, chosen, tuple(versions), tuple(rows.history_of(session, wanted.name)))
+        with self._looking(reference) as session:
+            model = rows.model_named(session, wanted.name)
+            if model is None:
+                raise _unknown(session, reference, wanted.name)
+            chosen = _chosen(session, wanted, model.newest)
+            more = None if limit is None else limit + 1
+            versions = rows.versions_of(session, wanted.name, limit=more, before=before)
+            shown = versions if limit is None else versions[:limit]
+            following = shown[-1].seq if len(versions) > len(shown) else None
+            history = tuple(rows.history_of(session, wanted.name))
+            return ModelDetail(model, chosen, tuple(shown), history, following)
+
+    def version(self, reference: str) -> VersionView:
+        """The version that ``reference`` names, without its model's others.
+
+        Raises:
+            UnknownReference: REG-001 with the nearest names.
+        """
+        wanted = self._parsed(reference)
+        with self._looking(reference) as session:
+            newest = rows.newest_version(session, wanted.name)
+            if newest is None:
+                raise _unknown(session, reference, wanted.name)
+            return _chosen(session, wanted, newest)
+
+    def files(self, version: VersionView) -> list[ManifestFile]:
+        """The files of a version, by their paths: by its rows, or by its manifest where a release before wrote none.
+
+        Raises:
+            MissingFile: FILE-001, there is neither.
+        """
+        with self._opened().reading() as session:
+            found = rows.files_of(session, version)
+        if not found:
+            found = list(Manifest.read(self.folder_of(version) / MANIFEST).files)
+        return sorted(found, key=lambda file: file.path)
 
     def resolve(self, reference: str) -> Path:
         """The folder of the version that ``reference`` names.
@@ -112,7 +135,7 @@ class Registry(CatalogueRoom):
             UnknownReference: REG-001. VersionFailed: REG-011, found damaged. MissingFile: FILE-001, its
             folder is gone.
         """
-        version = self.show(reference).chosen
+        version = self.version(reference)
         path = self.folder_of(version)
         if version.state == "failed":
             raise VersionFailed(reference=version.reference, path=str(path))
@@ -183,6 +206,14 @@ class Registry(CatalogueRoom):
         with database.reading() as session:
             return rows.events_after(session, after, limit)
 
+    @contextmanager
+    def _looking(self, reference: str) -> Iterator[Session]:
+        database = self._existing()
+        if database is None:
+            raise UnknownReference(reference=reference, known=[])
+        with database.reading() as session:
+            yield session
+
     def _parsed(self, reference: str) -> Reference:
         parsed = parse_reference(reference)
         if parsed is None:
@@ -196,7 +227,7 @@ class Registry(CatalogueRoom):
             return path
         if parse_reference(target) is None or self._existing() is None:
             raise MissingFile(path=target)
-        return self.folder_of(self.show(target).chosen)
+        return self.folder_of(self.version(target))
 
     def _follow(self, inspection: Inspection) -> VersionView | None:
         """The version whose folder was inspected, in the state that the inspection gives it."""
@@ -239,7 +270,7 @@ def registry_register(root: Path, spec: RegisterSpec) -> Registered:
 
 def registry_show(root: Path, spec: ShowSpec) -> ModelDetail:
     with Registry(root) as registry:
-        return registry.show(spec.name)
+        return registry.show(spec.name, limit=spec.limit)
 
 
 def registry_validate(root: Path, spec: ValidateSpec) -> ValidationReport:
@@ -270,18 +301,22 @@ def find_reference(root: Path, value: str) -> Path | None:
         return registry.resolve(value)
 
 
-def _choose(wanted: Reference, versions: list[VersionView]) -> VersionView:
-    if wanted.version is None and wanted.alias in (None, LATEST):
-        return versions[0]
-    found = [version for version in versions if version.label == wanted.version]
-    if not found:
-        known = [version.reference for version in versions[:5]] + [f"{wanted.name}@{LATEST}"]
-        raise UnknownReference(reference=str(wanted), known=known)
-    return found[0]
+def _chosen(session: Session, wanted: Reference, newest: VersionView) -> VersionView:
+    """The version that ``wanted`` names of the model whose newest one is given."""
+    label = wanted.version
+    if label is None and wanted.alias in (None, LATEST):
+        return newest
+    if label is None:
+        label = rows.alias_label(session, wanted.name, str(wanted.alias))
+    found = rows.version_named(session, wanted.name, label) if label else None
+    if found is None:
+        known = [version.reference for version in rows.versions_of(session, wanted.name, limit=5)]
+        raise UnknownReference(reference=str(wanted), known=[*known, f"{wanted.name}@{LATEST}"])
+    return found
 
 
-def _near(name: str, known: list[str]) -> list[str]:
-    return get_close_matches(name, known, 5, 0.5) or known[:5]
+def _unknown(session: Session, reference: str, name: str) -> UnknownReference:
+    return UnknownReference(reference=reference, known=rows.near_names(session, name, true()))
 
 
 def _relative(models: Path, artefact: Artefact) -> str | None:

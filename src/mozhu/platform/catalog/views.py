@@ -106,12 +106,16 @@ class HistoryView:
 
 @dataclass(frozen=True)
 class ModelDetail:
-    """``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first."""
+    """``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first.
+
+    ``next``: more versions follow, with lower numbers than this.
+    """
 
     model: ModelView
     chosen: VersionView
     versions: tuple[VersionView, ...]
     history: tuple[HistoryView, ...]
+    next: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,6 +123,7 @@ class ModelDetail:
             "chosen": self.chosen.to_json(),
             "versions": [version.to_json() for version in self.versions],
             "history": [asdict(line) for line in self.history],
+            "next": self.next,
         }
 
 

@@ -33,7 +33,7 @@ def list_datasets(
 ) -> Response:
     """Data sets with their newest versions, last changed first."""
     question = {"search": search, "state": state}
-    after = key_of(cursor, question, 2)
+    after = key_of(cursor, question, (str, str))
     datasets = services.datasets.list_datasets(search, state)
     if after:
         datasets = [dataset for dataset in datasets if [dataset.updated, dataset.name] < after]

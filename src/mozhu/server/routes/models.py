@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mozhu.platform.catalog.searching import ModelQuery
 from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
+from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, State, ValidationWire
 from mozhu.specs.wire.place import PREFIX
 
 router = APIRouter(prefix=PREFIX, tags=["models"], route_class=KeyedRoute)
 Name = Annotated[str, Path(min_length=1, max_length=200, description="`name`, `name:v2` or `name@latest`")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Search = Annotated[str | None, Query(max_length=200, description="a part of a name, task, tag, base …")]
+Word = Annotated[str | None, Query(min_length=1, max_length=200)]
+ModelType = Literal["text", "image", "file"]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before")]
 
 
@@ -28,30 +32,40 @@ def list_models(
     services: Services,
     asks: Asks,
     search: Search = None,
+    type: Annotated[ModelType | None, Query()] = None,
+    tag: Word = None,
+    owner: Word = None,
+    state: Annotated[State | None, Query()] = None,
+    sort: Annotated[Literal["updated", "name"], Query()] = "updated",
+    trash: Annotated[bool, Query(description="what was deleted, and only that")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Models with their newest versions, last changed first."""
-    question = {"search": search}
-    after = key_of(cursor, question, 2)
-    models = services.registry.list_models(search)
-    if after:
-        models = [model for model in models if [model.updated, model.name] < after]
-    shown, rest = models[:limit], models[limit:]
-    following = cursor_after([shown[-1].updated, shown[-1].name], question) if rest else None
-    return found(request, {"items": [model.to_json() for model in shown], "next": following})
+    """The models that the caller may read with their newest versions: last changed first, or by name."""
+    asked = ModelQuery(search or "", type, tag, owner, state, sort, trash)
+    after = key_of(cursor, asdict(asked), (str, int))
+    page = services.models.page(asked, subject=asks, limit=limit, after=tuple(after) if after else None)
+    following = cursor_after(list(page.next), asdict(asked)) if page.next else None
+    return found(request, {"items": [model.to_json() for model in page.items], "next": following})
 
 
 @router.get("/models/{name}", response_model=ModelDetailWire)
-def show_model(request: Request, services: Services, asks: Asks, name: Name) -> Response:
-    """One model with its versions and its history."""
-    return found(request, services.registry.show(name).to_json())
+def show_model(
+    request: Request,
+    services: Services,
+    asks: Asks,
+    name: Name,
+    limit: Limit = 50,
+    before: Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the answer before")] = None,
+) -> Response:
+    """One model with its newest versions and its history; `next` leads to older versions."""
+    return found(request, services.registry.show(name, limit=limit, before=before).to_json())
 
 
 @router.post("/models/{name}/validate", response_model=ValidationWire)
 def validate_model(services: Services, asks: Asks, name: Name) -> Response:
     """Everything that is wrong with a version's files; it gets the state that they deserve."""
-    services.registry.show(name)
+    services.registry.version(name)
     return answer(services.registry.validate(name).to_json())
 
 

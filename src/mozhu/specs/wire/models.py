@@ -66,12 +66,16 @@ class HistoryWire(TypedDict):
 
 
 class ModelDetailWire(TypedDict):
-    """``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first."""
+    """``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first.
+
+    ``next``: more versions follow; give it as ``before`` to get them.
+    """
 
     model: ModelWire
     chosen: VersionWire
     versions: list[VersionWire]
     history: list[HistoryWire]
+    next: int | None
 
 
 class ModelsPage(TypedDict):
