@@ -21,7 +21,8 @@ from benchmarks.harness import RUNS, Sample, alternate, in_process, timed
 from benchmarks.report import Comparison
 from benchmarks.table import Size
 from mozhu.kernel.files import sha256_file, write_json
-from mozhu.platform.catalog.service import CATALOG, Registry
+from mozhu.platform.catalog.service import Registry
+from mozhu.platform.database.engine import CATALOG
 
 _VERSIONS_A_MODEL = 5
 _SEARCHED = "model-7"

@@ -66,6 +66,13 @@ BENCHMARKS = {
             FULL: {"mib": 1024, "rounds": 5, "cuts": 50, "kills": 20},
         },
     ),
+    "registry_http": Benchmark(
+        "registry_http",
+        {
+            SHORT: {"models": 2_000, "times": 20, "peer_times": 5, "created": 3},
+            FULL: {"models": 100_000, "times": 60, "peer_times": 4, "created": 10},
+        },
+    ),
     "registry": Benchmark(
         "registry", {SHORT: {"versions": 200, "registered": 10}, FULL: {"versions": 1_000, "registered": 100}}
     ),

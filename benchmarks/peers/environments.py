@@ -1,4 +1,4 @@
-"""``python -m benchmarks.peers.environments [llama_factory] [swift] [--root DIR] [--again]``: peers, each at home.
+"""``python -m benchmarks.peers.environments [PEER …] [--root DIR] [--again]``: peers, each at home.
 
 Every peer gets a virtual environment of its own below ``--root`` (``MOZHU_PEERS``, else a folder of the user's
 cache): the pins of LLaMA-Factory, of ms-swift and of Mozhu exclude one another. torch comes first, the version that
@@ -29,13 +29,17 @@ _LIST = ("list", "--format", "json", "--disable-pip-version-check")
 
 @dataclass(frozen=True)
 class Peer:
-    """``requirements`` are installed after torch; ``removed`` afterwards, with the reason in ``why_removed``."""
+    """``requirements`` are installed after torch; ``removed`` afterwards, with the reason in ``why_removed``.
+
+    ``torch``: the peer needs it.
+    """
 
     title: str
     package: str
     requirements: tuple[str, ...]
     removed: tuple[str, ...] = ()
     why_removed: str = ""
+    torch: bool = True
 
 
 PEERS = {
@@ -67,6 +71,7 @@ PEERS = {
             "accelerate==1.15.0",
         ),
     ),
+    "mlflow": Peer("MLflow", "mlflow", ("mlflow==3.17.2", "psycopg2-binary==2.9.13"), torch=False),
 }
 
 
@@ -109,6 +114,8 @@ def make(name: str, root: Path) -> Path:
 
 
 def _wanted(peer: Peer) -> list[str]:
+    if not peer.torch:
+        return list(peer.requirements)
     torch = version("torch").partition("+")[0]
     return [f"torch=={torch}", *peer.requirements]
 

@@ -79,8 +79,12 @@ def missing_parts() -> list[str]:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """A server with a user ``mozhu`` who may make databases; stopped and removed when the block ends."""
+def running_postgres(**settings: str) -> Iterator[PostgresServer]:
+    """A server with a user ``mozhu`` who may make databases; stopped and removed when the block ends.
+
+    Args:
+        settings: PostgreSQL's own, in place of those for tests.
+    """
     binaries, user = programs(), _user()
     assert binaries is not None
     folder = Path(tempfile.mkdtemp(prefix="mozhu-postgres-"))
@@ -103,7 +107,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         making += ["--encoding=UTF8", "--locale=C.UTF-8", f"--pwfile={folder / 'password'}"]
         done = subprocess.run(making, capture_output=True, text=True, cwd=folder, **user)
         assert done.returncode == 0, done.stderr
-        server = _started(binaries, folder, password, user)
+        server = _started(binaries, folder, password, user, {**_SETTINGS, **settings})
         try:
             yield server
         finally:
@@ -117,11 +121,13 @@ def running_postgres() -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(binaries: Path, folder: Path, password: str, user: dict[str, Any]) -> PostgresServer:
+def _started(
+    binaries: Path, folder: Path, password: str, user: dict[str, Any], settings: dict[str, str]
+) -> PostgresServer:
     for _ in range(3):
         port = _free_port()
         command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
-        for name, value in _SETTINGS.items():
+        for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with open(folder / "log", "ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **user)

@@ -112,6 +112,7 @@ def _enter(
     there = rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
     if there is not None:
         return Registered(there, already=True)
+    rows.refuse_trashed(session, candidate.known.name)
     label, target = _free_place(session, models, candidate, staged)
     if staged is None or not target.exists():
         folder = staged or target

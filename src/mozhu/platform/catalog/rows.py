@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, text
 from sqlalchemy.orm import Session, selectinload
 
 from mozhu.kernel.errors import InTrash
@@ -21,6 +22,11 @@ _HISTORY_LINES = 50
 _NEAR_NAMES = 1000
 
 
+# What a list shows; what is searched is long and is not read for it.
+_OF_MODEL = [column for column in Model.__table__.c if column.name != "search_text"]
+_OF_VERSION = list(Version.__table__.c)
+_MODEL_NAMES = [column.name for column in _OF_MODEL]
+_VERSION_NAMES = [column.name for column in _OF_VERSION]
 # A version that is in the trash, or whose model is, is in no list.
 _HERE = Version.trashed.is_(None) & Model.trashed.is_(None)
 
@@ -46,6 +52,36 @@ def with_newest() -> Select[Model, Version]:
         .join(Version, (Version.model_id == Model.id) & (Version.seq == newest))
         .options(selectinload(Version.tags))
     )
+
+
+class Plain(SimpleNamespace):
+    """A row by the names of its columns: an object of the mapper costs several times as much, and lists have many."""
+
+
+def listed(
+    session: Session, chosen: Select[int], order: Sequence[ColumnElement[Any]]
+) -> list[tuple[int, ModelView]]:
+    """The models whose ids ``chosen`` gives, with these ids, each with its newest version: two statements for all."""
+    newest = select(func.max(Version.seq)).where(Version.model_id == Model.id, Version.trashed.is_(None))
+    query = (
+        select(*_OF_MODEL, *_OF_VERSION)
+        .select_from(Model)
+        .join(chosen.subquery("chosen"), text("chosen.id = models.id"))
+        .join(
+            Version,
+            (Version.model_id == Model.id) & (Version.seq == newest.correlate(Model).scalar_subquery()),
+        )
+    )
+    found = []
+    for row in session.execute(query.order_by(*order)):
+        model = Plain(**dict(zip(_MODEL_NAMES, row, strict=False)))
+        version = Plain(**dict(zip(_VERSION_NAMES, row[len(_MODEL_NAMES) :], strict=True)), tags=[])
+        found.append((model, version))
+    by_id = {version.id: version for _, version in found}
+    tags = select(Tag.version_id, Tag.tag).where(Tag.version_id.in_(list(by_id))).order_by(Tag.position)
+    for version_id, tag in session.execute(tags) if by_id else ():
+        by_id[version_id].tags.append(Plain(tag=tag))
+    return [(model.id, model_view(model, version)) for model, version in found]
 
 
 def labels(session: Session, name: str, owner: str = LOCAL) -> list[str]:
@@ -75,9 +111,9 @@ def version_named(session: Session, name: str, label: str, owner: str = LOCAL) -
 
 def model_named(session: Session, name: str, owner: str = LOCAL) -> ModelView | None:
     """A model that is not in the trash, with its newest version."""
-    query = with_newest().where(Model.owner == owner, Model.name == name, Model.trashed.is_(None))
-    found = session.execute(query).first()
-    return model_view(*found) if found else None
+    chosen = select(Model.id).where(Model.owner == owner, Model.name == name, Model.trashed.is_(None))
+    found = listed(session, chosen, ())
+    return found[0][1] if found else None
 
 
 def near_names(session: Session, wanted: str, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
@@ -135,12 +171,20 @@ def facts(session: Session) -> list[VersionView]:
     return [version_view(model, version) for model, version in session.execute(query)]
 
 
+def refuse_trashed(session: Session, name: str, owner: str = LOCAL) -> None:
+    """Raises InTrash (REG-020) when the model of this name is in the trash."""
+    query = select(Model.id).where(Model.owner == owner, Model.name == name, Model.trashed.is_not(None))
+    if session.scalar(query) is not None:
+        raise InTrash(reference=name)
+
+
 def add_version(session: Session, new: VersionFacts, files: Iterable[ManifestFile] = ()) -> VersionView:
     """Add ``new`` with its files as the newest version of its model, which is made where it is missing.
 
     Raises:
         InTrash: REG-020 when the model of this name is in the trash.
     """
+    refuse_trashed(session, new.name, new.owner)
     model = session.scalar(select(Model).where(Model.owner == new.owner, Model.name == new.name))
     if model is None:
         model = Model(
@@ -152,8 +196,6 @@ def add_version(session: Session, new: VersionFacts, files: Iterable[ManifestFil
             version_count=0,
         )
         session.add(model)
-    if model.trashed:
-        raise InTrash(reference=new.name)
     last = (
         session.scalar(select(func.max(Version.seq)).where(Version.model_id == model.id))
         if model.id
@@ -312,7 +354,7 @@ def _row(new: VersionFacts, *, seq: int) -> Version:
     )
 
 
-def version_view(model: Model, version: Version) -> VersionView:
+def version_view(model: Model | Plain, version: Version | Plain) -> VersionView:
     return VersionView(
         name=model.name,
         label=version.label,
@@ -340,7 +382,7 @@ def version_view(model: Model, version: Version) -> VersionView:
     )
 
 
-def model_view(model: Model, version: Version) -> ModelView:
+def model_view(model: Model | Plain, version: Version | Plain) -> ModelView:
     return ModelView(
         name=model.name,
         owner=model.owner,

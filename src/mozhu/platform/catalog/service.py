@@ -183,12 +183,15 @@ class Registry(CatalogueRoom):
         return rebuild(self._opened(), self.models, iso_time(self._clock()), keep=keep)
 
     def fingerprint(self) -> str:
-        """``sha256:…`` of everything that the rows say; equal after a rescan of an unchanged tree."""
+        """``sha256:…`` of everything that the rows say; equal after a rescan of an unchanged tree.
+
+        Versions count by their order: a rescan numbers them anew where some have left the trash for good.
+        """
         database = self._existing()
         if database is None:
             return sha256_json([])
         with database.reading() as session:
-            return sha256_json([view.to_json() for view in rows.facts(session)])
+            return sha256_json([{**view.to_json(), "seq": None} for view in rows.facts(session)])
 
     def newest_event(self) -> int:
         """The number of the last thing that happened; 0 where nothing has."""

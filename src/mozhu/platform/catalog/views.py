@@ -69,7 +69,7 @@ class VersionView(VersionFacts):
         return text(f"registry.state.{self.state}")
 
     def to_json(self) -> dict[str, Any]:
-        return {"reference": self.reference, **asdict(self), "tags": list(self.tags)}
+        return {"reference": self.reference, **vars(self), "tags": list(self.tags)}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ModelView:
     trashed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "newest": self.newest.to_json()}
+        return {**vars(self), "newest": self.newest.to_json()}
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class ModelDetail:
             "model": self.model.to_json(),
             "chosen": self.chosen.to_json(),
             "versions": [version.to_json() for version in self.versions],
-            "history": [asdict(line) for line in self.history],
+            "history": [vars(line) for line in self.history],
             "next": self.next,
         }
 

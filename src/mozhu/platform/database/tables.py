@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from mozhu.platform.database.columns import BIG
@@ -72,6 +72,15 @@ class Model(Table):
         Index("ix_models_name_id", "name", "id"),
         Index("ix_models_type_updated_id", "type", "updated", "id"),
         Index("ix_models_trashed_type", "trashed", "type", "version_count", "size_bytes"),
+        Index("ix_models_owner_updated_id", "owner", "updated", "id"),
+        Index("ix_models_visibility_team", "visibility", "team"),
+        Index(
+            "ix_models_in_trash",
+            "updated",
+            "id",
+            sqlite_where=text("trashed IS NOT NULL"),
+            postgresql_where=text("trashed IS NOT NULL"),
+        ),
     )
 
 
