@@ -186,16 +186,26 @@ def _sqlite(folder: Path, count: int, python: Path | None) -> Iterator[tuple[Whe
 
 @contextmanager
 def _postgres(folder: Path, count: int, python: Path | None) -> Iterator[tuple[Where, Where, Sequence[int]]]:
-    """A server as it is for people: every commit is on the disk."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from services.postgres import missing_parts, running_postgres
-
-    if missing_parts():
-        raise Skipped(f"not installed: {', '.join(missing_parts())}")
-    with running_postgres(fsync="on", full_page_writes="on", shared_buffers="512MB") as postgres:
+    with postgres_for_people() as postgres:
         mine, theirs = postgres.make(), postgres.make()
         seed(mine, count)
         if python is not None:
             mlflow_registry.make_tables(python, mlflow_registry.address_of(theirs))
             mlflow_registry.seed(theirs, count)
         yield mine, theirs, (postgres.process.pid,)
+
+
+@contextmanager
+def postgres_for_people() -> Iterator[Any]:
+    """A server as it is for people: every commit is on the disk.
+
+    Raises:
+        Skipped: It is not installed.
+    """
+    sys.path.insert(0, str(ROOT / "tests"))
+    from services.postgres import missing_parts, running_postgres
+
+    if missing_parts():
+        raise Skipped(f"not installed: {', '.join(missing_parts())}")
+    with running_postgres(fsync="on", full_page_writes="on", shared_buffers="512MB") as postgres:
+        yield postgres

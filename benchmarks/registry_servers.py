@@ -104,7 +104,8 @@ def ours(workspace: Path, database: str | None, others: Sequence[int], *flags: s
     environment = {**os.environ, "MOZHU_WORKSPACE": str(workspace), "MOZHU_LANG": "en"}
     if database is not None:
         environment["MOZHU_UP__DATABASE"] = database
-    words = [sys.executable, "-m", "mozhu", "up", "--port", "0", *flags]
+    port_given = () if "--port" in flags else ("--port", "0")
+    words = [sys.executable, "-m", "mozhu", "up", *port_given, *flags]
     log = workspace / "service.log"
     with _process(words, environment, log, ROOT) as process:
         port = int(_until(process, log, lambda: _port_in(log)))

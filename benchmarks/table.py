@@ -73,6 +73,13 @@ BENCHMARKS = {
             FULL: {"models": 100_000, "times": 60, "peer_times": 4, "created": 10},
         },
     ),
+    "registry_load": Benchmark(
+        "registry_load",
+        {
+            SHORT: {"models": 500, "callers": 50, "seconds": 8, "rounds": 1},
+            FULL: {"models": 10_000, "callers": 50, "seconds": 60, "rounds": 1},
+        },
+    ),
     "registry": Benchmark(
         "registry", {SHORT: {"versions": 200, "registered": 10}, FULL: {"versions": 1_000, "registered": 100}}
     ),

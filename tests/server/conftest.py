@@ -40,7 +40,7 @@ def start(workspace: Path) -> Iterator[Callable[..., Running]]:
         composition = compose(workspace, spec)
         app = make_app(composition)
         listening = listen(spec)
-        service = Service(config_of(app, spec), app, drain_s=0.0)
+        service = Service(config_of(app, spec), app, drain_s=0.0, quiet_s=0.0)
         thread = threading.Thread(target=service.run, kwargs={"sockets": [listening]})
         thread.start()
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

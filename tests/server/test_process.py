@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -20,6 +22,8 @@ import pytest
 
 from mozhu.client.client import Client
 from mozhu.platform.accounts.local_token import TOKEN_FILE
+from mozhu.server.run import listen
+from mozhu.specs.service import ServiceSpec
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -153,6 +157,47 @@ def test_several_workers_share_a_postgresql(workspace: Path, postgres_url: str, 
         assert answers <= {200, 201, 409} and sum(map(float, found)) == 20
         assert sum('"event": "started"' in line for line in up.words) == 2
         assert up.stop() == 0
+
+
+def test_callers_who_come_and_go_lose_nothing_when_it_stops(workspace: Path) -> None:
+    """A new connection for every request: whoever got through the door has an answer, others are turned away."""
+    broken, turned_away = [], [0]
+    with running(workspace) as up:
+        host, port = up.address.removeprefix("http://").split(":")
+        token = (workspace / "5_models" / TOKEN_FILE).read_text().strip()
+        answered = [0]
+
+        def ask() -> None:
+            while True:
+                connection = http.client.HTTPConnection(host, int(port), timeout=30)
+                try:
+                    connection.connect()
+                except OSError:
+                    turned_away[0] += 1
+                    return
+                try:
+                    connection.request("GET", "/api/v1/models", headers={"Authorization": f"Bearer {token}"})
+                    assert connection.getresponse().read()
+                    answered[0] += 1
+                except (OSError, http.client.HTTPException) as error:
+                    broken.append(repr(error))
+                connection.close()
+
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        while answered[0] < 100 and not broken:
+            time.sleep(0.01)
+        assert up.stop() == 0
+        for thread in threads:
+            thread.join(30)
+    assert broken == [] and turned_away[0] == len(threads)
+
+
+def test_what_is_sent_is_not_held_back() -> None:
+    """An answer in two pieces must not wait for the first to be acknowledged: asyncio asks the socket for its kind."""
+    with closing(listen(ServiceSpec(port=0))) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
 
 
 def test_several_workers_on_sqlite_are_refused(workspace: Path) -> None:

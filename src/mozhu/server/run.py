@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -25,19 +25,25 @@ from mozhu.server.make import make_app, stop
 from mozhu.server.metrics import FOLDER_VARIABLE
 from mozhu.specs.service import ServiceSpec
 
-# Between saying that it stops and closing the door: requests that are on their way still come in.
+# Between saying that it stops and closing the door: whoever sends requests here learns it.
 DRAIN_S = 0.5
+# Connections that are kept are told with their next answer; those that ask nothing for so long are closed.
+QUIET_S = 1.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _RESTART_S = 1.0
+_LOOK_S = 0.05
 
 
 class Service(uvicorn.Server):
     """A server that tells its application first, so that streams end and connections are not kept."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_s: float = DRAIN_S) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, drain_s: float = DRAIN_S, quiet_s: float = QUIET_S
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._drain_s = drain_s
+        self._quiet_s = quiet_s
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,7 +60,40 @@ class Service(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         stop(self._app)
         await asyncio.sleep(self._drain_s)
+        for listening in sockets or ():
+            await self._close_door(listening)
+        await self._say_goodbye()
         await super().shutdown(sockets)
+
+    async def _close_door(self, listening: socket.socket) -> None:
+        """Nobody comes in any more; who is through the door already, and not taken in yet, is."""
+        with socket.socket(fileno=os.dup(listening.fileno())) as door:
+            for server in self.servers:
+                server.close()
+            listening.close()
+            door.setblocking(False)
+            waiting = []
+            with suppress(OSError):
+                while True:
+                    waiting.append(door.accept()[0])
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            connection.setblocking(False)
+            with suppress(OSError):
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made = self.config.http_protocol_class
+        return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+    async def _say_goodbye(self) -> None:
+        """Until every connection has had its last answer, or asks nothing."""
+        state, quiet, seen = self.server_state, 0.0, -1
+        deadline = asyncio.get_running_loop().time() + (self.config.timeout_graceful_shutdown or 0)
+        while state.connections and quiet < self._quiet_s and asyncio.get_running_loop().time() < deadline:
+            is_quiet = not state.tasks and state.total_requests == seen
+            quiet, seen = (quiet + _LOOK_S if is_quiet else 0.0), state.total_requests
+            await asyncio.sleep(_LOOK_S)
 
 
 def check(settings: ServiceSpec) -> None:
@@ -115,7 +154,8 @@ def address_of(host: str, port: int) -> str:
 
 def listen(settings: ServiceSpec) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, so that asyncio sends at once what it is given: else every answer waits 40 ms for the one before.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
@@ -157,6 +197,8 @@ class _Workers:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._is_stopping = True
+        # The workers have the door: the last of them closes it.
+        self._target[2].close()
         for process in self._processes:
             if process.pid is not None and process.is_alive():
                 os.kill(process.pid, signal.SIGTERM)
