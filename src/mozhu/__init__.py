@@ -38,6 +38,7 @@ _FUNCTIONS = {
             "adapters_scale",
             "adapters_extract",
             "convert",
+            "inspect",
             "certify",
             "verify",
             "load",

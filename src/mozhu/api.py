@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from mozhu.display.progress import open_view
 from mozhu.kernel import slots
-from mozhu.kernel.errors import RunCancelled
+from mozhu.kernel.errors import RunCancelled, UnsafeUpload
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import find_workspace, workspace_or_here
 from mozhu.planning import check_plan, plan_training
@@ -42,6 +42,7 @@ from mozhu.specs.download import DownloadSpec
 from mozhu.specs.engines import InstallSpec
 from mozhu.specs.evaluate import EvaluateSpec
 from mozhu.specs.export import ConvertSpec, MergeSpec
+from mozhu.specs.inspect import InspectSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
 from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Result
@@ -219,8 +220,30 @@ def adapters_extract(*, quiet: bool = False, **fields: Any) -> Run:
 
 
 def convert(*, config: str | None = None, quiet: bool = False, **fields: Any) -> Run:
-    """A model folder as GGUF; fields are those of :class:`~mozhu.specs.export.ConvertSpec`."""
+    """A model as GGUF, or as safetensors in other files or another type of numbers; fields are those of
+    :class:`~mozhu.specs.export.ConvertSpec`.
+    """
     return _engine_verb(ConvertSpec, None, config, fields, quiet)
+
+
+def inspect(path: str | Path, *, quiet: bool = False, **fields: Any) -> Run:
+    """What a file, archive or folder from a stranger is, and a safe form of it in the run folder.
+
+    ``run.result.details`` says ``verdict`` and ``findings``; fields are those of
+    :class:`~mozhu.specs.inspect.InspectSpec`.
+
+    Raises:
+        UnsafeUpload: SAFE-001 with every reason.
+    """
+    given = dict(fields)
+    if (place := given.pop("output_dir", None)) is not None:
+        given["run_folder"] = place
+    run = _engine_verb(InspectSpec, None, None, {"path": path, **given}, quiet)
+    details = run.result.details
+    if details["verdict"] != "clean":
+        faults = [f"- {finding['message']}" for finding in details["findings"] if finding["level"] == "error"]
+        raise UnsafeUpload(path=str(path), count=len(faults), problems="\n".join(faults))
+    return run
 
 
 def certify(model: str | Path, **fields: Any) -> Any:

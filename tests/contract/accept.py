@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+from safetensors.torch import load_file
 from scratch import Done, Place
 
 from mozhu.kernel.files import read_jsonl
@@ -286,6 +287,19 @@ def gguf_with_modelfile(place: Place, done: Done) -> None:
     modelfile = (folder / "Modelfile").read_text(encoding="utf-8")
     assert re.search(rf"^FROM (\./)?{re.escape(path.name)}$", modelfile, re.MULTILINE)
     assert re.search(r'^PARAMETER stop "<\|im_end\|>"$', modelfile, re.MULTILINE)
+    assert Certificate.read(folder / "certificate.json").passed
+    assert manifest_problems(folder, Manifest.read(folder / "manifest.json")) == []
+
+
+def other_formats_are_named(place: Place, done: Done) -> None:
+    """ONNX is not written; the answer is the form that is."""
+    assert "--format safetensors --output_path ./model" in done.err
+    assert not place.path("5_models/model.onnx").exists()
+
+
+def pickle_is_safetensors(place: Place, done: Done) -> None:
+    folder = place.path("5_models/safe")
+    assert load_file(folder / "model.safetensors")["weight"].tolist() == [0.0, 1.0, 2.0, 3.0]
     assert Certificate.read(folder / "certificate.json").passed
     assert manifest_problems(folder, Manifest.read(folder / "manifest.json")) == []
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import accept
+import torch
 from scratch import Done, Place
 
 # The 7B models that the seeds name; here the starter stands in, by its name or by its folder.
@@ -127,6 +128,10 @@ def _adapter_in_registry(place: Place) -> None:
 
 def _model_in_registry(place: Place) -> None:
     shutil.copytree(place.starter, place.root / "5_models/model", dirs_exist_ok=True)
+
+
+def _pickled_model(place: Place) -> None:
+    torch.save({"weight": torch.arange(4.0)}, place.root / "5_models/model.bin")
 
 
 def _damaged_model(place: Place) -> None:
@@ -534,6 +539,24 @@ python 4_scripts/main.py infer \
         accept.registry_lists_it,
         needs=("A56/register",),
         folder="5_models",
+    ),
+    Item(
+        "A56/onnx",
+        "000",
+        "# 转换模型格式\npython model_converter.py --input ./model.bin --output ./model.onnx --format onnx\n",
+        accept.other_formats_are_named,
+        folder="5_models",
+        prepare=_pickled_model,
+        code=2,
+    ),
+    Item(
+        "A56/convert",
+        "000",
+        "# 转换模型格式\npython model_converter.py --input ./model.bin --output ./safe --format safetensors\n",
+        accept.pickle_is_safetensors,
+        folder="5_models",
+        prepare=_pickled_model,
+        printed=False,
     ),
     Item(
         "A56/validate",

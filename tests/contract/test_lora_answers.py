@@ -1,4 +1,4 @@
-"""A26 to A29: what seed 004 prints on adapters, in its corrected forms; the printed calls are answered."""
+"""A26 to A29, A40, A41: what seed 004 prints on adapters, in its corrected forms; the printed calls are answered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 import mozhu
 from mozhu.engine.inference.loaded import LoadedModel
@@ -102,6 +103,24 @@ def test_a28_an_adapter_of_another_base_is_refused(place: Path, tmp_path: Path) 
     model = mozhu.load(make_tiny_model(tmp_path / "other", "qwen2", seed=5), dtype="float32")
     with pytest.raises((BaseMismatch, AdapterDoesNotFit)):
         model.load_adapter(place / "first_adapter", adapter_name="adapter2")
+
+
+def test_a40_a41_a_merged_model_is_saved_as_printed_and_by_convert(place: Path) -> None:
+    """The printed calls are transformers' own; ``mozhu convert`` writes the same files, with their proof."""
+    merged_model = AutoModelForCausalLM.from_pretrained("merged_model")
+    merged_model.save_pretrained("path/to/save", safe_serialization=True)
+    assert [path.name for path in Path("path/to/save").glob("model*")] == ["model.safetensors"]
+    for size, name in (("2GB", "whole"), ("60KB", "cut")):
+        merged_model.save_pretrained(f"printed/{name}", max_shard_size=size)
+        run = mozhu.convert(
+            model="merged_model", format="safetensors", max_shard_size=size, output_path=name, quiet=True
+        )
+        assert run.artefact == Path(name).absolute()
+        printed, ours = (
+            sorted(p.name for p in Path(d).glob("*.safetensors*")) for d in (f"printed/{name}", name)
+        )
+        assert printed == ours and (name == "whole") == (len(ours) == 1)
+        assert mozhu.verify(name).holds
 
 
 @pytest.mark.parametrize("kind", ["4bit", "8bit"])

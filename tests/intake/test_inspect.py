@@ -11,11 +11,16 @@ from typing import Any
 
 import pytest
 
+import mozhu
 import mozhu.engine.intake.inspect as room
 from corpus.hostile.payload import COMMAND, called, named, pickle, words
 from mozhu.cli.main import main
 from mozhu.engine.intake.inspect import run_inspect
+from mozhu.kernel.errors import UnsafeUpload
 from mozhu.specs.inspect import InspectSpec
+from mozhu.specs.records.certificate import Certificate
+from mozhu.specs.records.certificate_rules import objections
+from mozhu.specs.records.manifest import Manifest, manifest_problems
 
 torch = pytest.importorskip("torch")
 _INSIDE = Path(room.__file__).parent / "inside"
@@ -63,7 +68,12 @@ def test_a_zip_of_a_model_comes_out_as_safetensors(tmp_path: Path) -> None:
         "licence": "apache-2.0",
     }
     place = tmp_path / "run" / details["model"]
-    assert sorted(path.name for path in place.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    names = ["README.md", "certificate.json", "config.json", "manifest.json", "model.safetensors"]
+    assert sorted(path.name for path in place.iterdir()) == names
+    certificate = Certificate.read(place / "certificate.json")
+    assert certificate.kind == "weights" and certificate.passed and not objections(certificate)
+    assert [item["name"] for item in certificate.made_from] == ["pytorch_model.bin"]
+    assert not manifest_problems(place, Manifest.read(place / "manifest.json"))
     assert {f["code"] for f in details["findings"]} >= {"SAFE-201", "SAFE-202"}
     assert {"network", "limits", "privileges"} <= set(details["protections"]) or sys.platform != "linux"
 
@@ -77,6 +87,8 @@ def test_a_refused_upload_exits_with_six_and_names_what_it_asked_for(
     assert main(["inspect", "model.bin", "--output_dir", "run", "--lang", "en"]) == 6
     assert "os.system" in capsys.readouterr().err
     assert json.loads(Path("run/result.json").read_text())["details"]["verdict"] == "refused"
+    with pytest.raises(UnsafeUpload, match=r"os\.system"):
+        mozhu.inspect("model.bin", output_dir="again", quiet=True)
 
 
 def test_without_torch_a_pickle_is_told_with_the_extra_that_it_needs(

@@ -1,4 +1,4 @@
-"""``mozhu convert``: a model folder as GGUF, with a certificate and, on request, a Modelfile for Ollama."""
+"""``mozhu convert``: a model as GGUF (with a Modelfile for Ollama on request) or as safetensors, with a certificate."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mozhu.specs.records.result import Result
 
 
 def _next(spec: Any, result: Result) -> Sequence[str]:
+    if spec.format == "safetensors":
+        return [f"mozhu verify {shown(Path(a.path))}" for a in result.artefacts if a.kind != "weights"]
     files = [artefact.path for artefact in result.artefacts if artefact.path.endswith(".gguf")]
     return [f'mozhu infer --checkpoint {shown(Path(path))} --mode single --question "你好"' for path in files]
 

@@ -1107,6 +1107,12 @@ class NotSameModel(DataError):
     code = "EXPORT-033"
 
 
+class NotConvertible(DataError):
+    """A model cannot be written in the wished form; ``reason`` says why."""
+
+    code = "EXPORT-034"
+
+
 class NothingToCertify(DataError):
     """What was named is of another kind than the certificate asked for, or holds several artefacts."""
 

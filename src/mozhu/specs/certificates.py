@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mozhu.specs.base import Spec
 
-CertificateKind = Literal["auto", "adapter", "merge", "full", "conversion", "quantised", "gguf"]
+CertificateKind = Literal["auto", "adapter", "merge", "full", "conversion", "weights", "quantised", "gguf"]
 
 
 class CertifySpec(Spec):

@@ -12,6 +12,9 @@ from mozhu.specs.base import Paths, Spec, split_words
 # Blocks of this many bytes in all still carry their own weight.
 LEAST_MEMORY_BYTES = 64_000_000
 
+# Written by other tools, and asked for in seed 000.
+_OTHER_FORMATS = ("onnx", "tensorrt", "engine", "pt", "pth", "bin", "h5", "tflite", "coreml", "openvino")
+
 Quantization = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S"]
 
 
@@ -60,21 +63,44 @@ class MergeSpec(Spec):
 
 
 class ConvertSpec(Spec):
-    """One GGUF file, and on request an Ollama Modelfile, out of a model folder.
+    """A model in another form: one GGUF file, with an Ollama Modelfile on request; or safetensors anew.
 
-    ``output_path`` None: the folder ``gguf/<model_name>-<quantization>/`` beside the model's; a path without
-    ``.gguf`` is a folder. ``model_name`` None: the name of the model's folder.
+    ``output_path`` None: the folder ``gguf/<model_name>-<quantization>/``, or ``safetensors/<model_name>/``, beside
+    the model's; a path without ``.gguf`` is a folder. ``model_name`` None: the name of the model's folder.
+    ``max_shard_size`` and ``dtype`` are for safetensors: None keeps the files, the types of the numbers.
     """
 
     verb: ClassVar[str] = "convert"
     path_fields: ClassVar[tuple[str, ...]] = ("model", "output_path")
 
     model: str = Field(min_length=1)
-    format: Literal["gguf"] = "gguf"
+    format: Literal["gguf", "safetensors"] = "gguf"
     quantization: Quantization = "Q4_K_M"
     output_path: str | None = None
     model_name: str | None = None
     create_modelfile: bool = False
     system: str | None = None
     temperature: float | None = Field(default=None, ge=0.0)
+    max_shard_size: Size | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
     overwrite: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_written_here(cls, values: Any) -> Any:
+        """A format that is known elsewhere is told apart from a slip."""
+        if isinstance(values, dict) and str(values.get("format")).lower() in _OTHER_FORMATS:
+            raise ValueError("export.rule.other_format")
+        return values
+
+    @model_validator(mode="after")
+    def _fits_the_format(self) -> ConvertSpec:
+        if self.format == "gguf":
+            if self.max_shard_size is not None or self.dtype is not None:
+                raise ValueError("export.rule.only_safetensors")
+            return self
+        if self.create_modelfile or self.system is not None or self.temperature is not None:
+            raise ValueError("export.rule.only_gguf")
+        if self.output_path and self.output_path.endswith((".safetensors", ".gguf")):
+            raise ValueError("export.rule.folder")
+        return self

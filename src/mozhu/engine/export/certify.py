@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mozhu.kernel.errors import CertificateFailed
@@ -14,9 +15,19 @@ ROOMS = "mozhu.rooms"
 
 
 def certify(
-    certifier: str, folder: Path, /, *subject: object, target: Path, emit: Emit, **more: object
+    certifier: str,
+    folder: Path,
+    /,
+    *subject: object,
+    target: Path,
+    emit: Emit,
+    told: Callable[[Certificate], Certificate] = lambda certificate: certificate,
+    **more: object,
 ) -> Certificate | None:
     """The certificate of ``subject``, written into ``folder``; None where no such certifier is known.
+
+    Args:
+        told: Adds what the maker knows and the certifier cannot.
 
     Raises:
         CertificateFailed: EXPORT-005, listing each failed check with its value and limit.
@@ -28,7 +39,7 @@ def certify(
     if make is None:
         emit("finding", level="warning", code="EXPORT-013", params={"certifier": certifier})
         return None
-    certificate: Certificate = make(*subject, **more)
+    certificate: Certificate = told(make(*subject, **more))
     if not certificate.passed:
         failed = [f"{c.name} = {c.value} ({c.limit})" for c in certificate.checks if not c.ok]
         raise CertificateFailed(path=str(target), checks=failed or ["-"])

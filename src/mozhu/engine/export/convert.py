@@ -1,4 +1,4 @@
-"""``mozhu convert``: a GGUF file, with a Modelfile on request, out of a model folder."""
+"""``mozhu convert``: a GGUF file, with a Modelfile on request, out of a model folder; or safetensors anew."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.export.certify import certify
+from mozhu.engine.export.certify import ROOMS, certify
 from mozhu.engine.export.gguf.readback import check_gguf
 from mozhu.engine.export.gguf.tensors import mix_of
 from mozhu.engine.export.gguf.write import GgufPlan, plan_gguf, write_gguf
-from mozhu.engine.export.merge_record import MERGE_RECORD
+from mozhu.engine.export.merge_record import CONVERT_RECORD, MERGE_RECORD
 from mozhu.engine.export.modelfile import make_modelfile
 from mozhu.engine.export.targets import check_folder_target, check_space, from_folder, resolved
 from mozhu.engine.weights.folder import ModelFolder
@@ -33,11 +33,11 @@ from mozhu.kernel.files import (
 )
 from mozhu.kernel.paths import check_name
 from mozhu.kernel.progress import Emit
+from mozhu.kernel.slots import load
 from mozhu.specs.export import ConvertSpec
 from mozhu.specs.records.manifest import make_manifest
 from mozhu.specs.records.result import Artefact, Outcome
 
-RECORD = "convert.json"
 MODELFILE = "Modelfile"
 
 
@@ -60,13 +60,16 @@ class Target:
 
 
 def run_convert(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
-    """Write the file and say of which types it really is.
+    """Write the file and say of which types it really is; safetensors are :mod:`mozhu.engine.export.resave`'s.
 
     Raises:
         MergeFirst: EXPORT-006 for an adapter. UnsupportedFamily, UnsupportedModelSetting,
         UnsupportedTokenizer: EXPORT-008 to 010. ReadBackFailed: EXPORT-011. CertificateFailed: EXPORT-005.
         TargetExists: FILE-007. DiskFull: FILE-003. In every case the old file, if any, stands as it was.
     """
+    if spec.format == "safetensors":
+        resaved: Outcome = load(ROOMS, "resave")(spec, folder, emit)
+        return resaved
     model = _whole_model(spec)
     name = check_name(spec.model_name or model.path.resolve().name)
     target = choose_target(spec, model.path, name)
@@ -92,7 +95,7 @@ def run_convert(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
             target=target.folder,
             emit=emit,
         )
-        write_json(temporary / target.named(RECORD), _record(plan, narrowed))
+        write_json(temporary / target.named(CONVERT_RECORD), _record(plan, narrowed))
         manifest = make_manifest(temporary)
         manifest.write(temporary / target.named("manifest.json"))
         if certificate is not None and target.shared:
@@ -134,9 +137,9 @@ def _is_merge_of(merged: Path, adapter: Path) -> bool:
 
 def _check_target(target: Target, model: Path, *, overwrite: bool) -> None:
     if not target.shared:
-        check_folder_target(target.folder, mark=RECORD, inputs=[model], overwrite=overwrite)
+        check_folder_target(target.folder, mark=CONVERT_RECORD, inputs=[model], overwrite=overwrite)
         return
-    made_here = (target.folder / target.named(RECORD)).is_file()
+    made_here = (target.folder / target.named(CONVERT_RECORD)).is_file()
     if (target.folder / target.file).exists() and not (made_here or overwrite):
         raise TargetExists(path=str(target.folder / target.file))
 

@@ -7,23 +7,20 @@ Memory holds a few blocks, never a tensor, never the model. The result is the sa
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mozhu.engine.export.adapter import Adapter, open_adapter
 from mozhu.engine.export.certify import certify
 from mozhu.engine.export.checkpoint import Checkpoint, open_checkpoint
 from mozhu.engine.export.edits import DTYPES
-from mozhu.engine.export.merge_record import MERGE_RECORD
+from mozhu.engine.export.merge_record import CONVERT_RECORD, MERGE_RECORD
 from mozhu.engine.export.names import BaseNames
 from mozhu.engine.export.plan import Change, plan_changes
 from mozhu.engine.export.shards import NewShard, NewTensor, cut_shards, index_of, same_shard
+from mozhu.engine.export.staging import staging_folder
 from mozhu.engine.export.steps import Steps
 from mozhu.engine.export.stream import PROGRESS, Tally, Work, write_weights
 from mozhu.engine.export.targets import check_folder_target, check_space, from_folder, resolved
@@ -36,8 +33,6 @@ from mozhu.engine.weights.references import find_model
 from mozhu.engine.weights.shards import INDEX
 from mozhu.kernel.errors import (
     AdapterMismatch,
-    MergeBusy,
-    MozhuError,
     NoAdapter,
     NoEffect,
     NotMergeable,
@@ -54,7 +49,7 @@ from mozhu.specs.records.sidecars import ABOUT
 
 _BASE_PARTS = ("weights", "tokenizer")
 # Never copied from the base: its weights, and records that speak about the base and not about the result.
-_NOT_COPIED = {*NOT_LISTED, *ABOUT, MERGE_RECORD, BASE_RECORD}
+_NOT_COPIED = {*NOT_LISTED, *ABOUT, MERGE_RECORD, CONVERT_RECORD, BASE_RECORD}
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".index.json")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -109,7 +104,7 @@ def run_merge(spec: MergeSpec, folder: Path, emit: Emit) -> Outcome:
         parse_size(spec.memory),
         _identity(inputs, spec),
     )
-    with _staging(target) as staging:
+    with staging_folder(target, "merging") as staging:
         steps = Steps(emit, len(planned.sources), sum(shard.size_bytes for shard in planned.shards))
         tally = write_weights(work, staging, steps)
         if not tally.changed:
@@ -177,7 +172,7 @@ def _finish(
     write_json(staging / MERGE_RECORD, _record(inputs, tally))
     (first, weight), *others = inputs.adapters
     several = [(other.folder, share) for other, share in others]
-    weighted: dict[str, object] = {"weight": weight, "more": several} if several or weight != 1.0 else {}
+    weighted: dict[str, Any] = {"weight": weight, "more": several} if several or weight != 1.0 else {}
     certificate = certify(
         "certify_merge",
         staging,
@@ -192,32 +187,6 @@ def _finish(
     (staging / PROGRESS).unlink()
     make_manifest(staging, known=tally.sha256).write(staging / "manifest.json")
     return certificate
-
-
-@contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    """The folder in which the target is made, kept where this process is stopped with a shard done, else removed.
-
-    Raises:
-        MergeBusy: EXPORT-030, another process makes the same target.
-    """
-    staging = make_folder(target.parent / f".{target.name}.merging")
-    lock = FileLock(f"{staging}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise MergeBusy(path=str(target)) from error
-    try:
-        staging.mkdir(exist_ok=True)
-        yield staging
-    except MozhuError:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    finally:
-        if staging.exists() and not (staging / PROGRESS).is_file():
-            shutil.rmtree(staging, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def _identity(inputs: Inputs, spec: MergeSpec) -> str:

@@ -1,4 +1,4 @@
-"""The weights of a merged model, written shard by shard with bounded memory; a killed merge goes on where it was.
+"""The weights of a merged or converted model, shard by shard with bounded memory; a killed merge goes on where it was.
 
 Finished shards lie in the staging folder with what is known of them in ``merging.json``. A later merge of the same
 inputs into the same target hashes them again and takes those that are whole.
@@ -31,9 +31,10 @@ from mozhu.engine.export.shards import (
 )
 from mozhu.engine.export.steps import Steps
 from mozhu.engine.weights.headers import TensorInfo
-from mozhu.kernel.errors import MozhuError
+from mozhu.kernel.errors import MozhuError, NotConvertible
 from mozhu.kernel.files import read_json, reading, sha256_file, write_json
 from mozhu.kernel.machine import free_core_count
+from mozhu.kernel.texts import text
 
 PROGRESS = "merging.json"
 # What one block costs at most: its bytes as read and as written, and twice its values in float32.
@@ -140,6 +141,9 @@ def _pieces(work: Work, shard: NewShard, counts: dict[str, _Count], threads: int
         changes = work.changes.get(place.tensor.name)
         if not place.tensor.size_bytes:
             continue
+        if changes is None and place.tensor.dtype != source.dtype:
+            yield from _casts(place, source)
+            continue
         if changes is None:
             yield copy_piece(place, source)
             continue
@@ -165,6 +169,39 @@ def _blocks(place: Place, source: TensorInfo, edit: Edit, count: _Count, most_va
                 place.start + last * width,
                 _Block(place, source, edit, count, first, last, columns),
             )
+
+
+def _casts(place: Place, source: TensorInfo) -> Iterator[Piece]:
+    width = place.tensor.size_bytes // source.count
+    for first in range(0, source.count, _MOST_VALUES):
+        last = min(first + _MOST_VALUES, source.count)
+        cast = _Cast(place, source, first, last)
+        yield Piece(place.tensor.name, place.start + first * width, place.start + last * width, cast)
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Values ``first`` to ``last`` of a tensor in another type of numbers, each rounded to the nearest."""
+
+    place: Place
+    source: TensorInfo
+    first: int
+    last: int
+
+    def __call__(self, file: int) -> None:
+        count = self.last - self.first
+        old = SCRATCH.tensor("read", (count,), DTYPES[self.source.dtype])
+        with reading(self.source.path), open(self.source.path, "rb", buffering=0) as opened:
+            at = self.source.start + self.first * old.element_size()
+            read_into(opened.fileno(), _bytes_of(old), at, self.source)
+        new = SCRATCH.tensor("new", (count,), DTYPES[self.place.tensor.dtype]).copy_(old)
+        if bool((torch.isfinite(old) & ~torch.isfinite(new)).any()):
+            largest = float(old[torch.isfinite(old)].abs().max())
+            raise NotConvertible(
+                path=str(self.source.path),
+                reason=text("export.reason.overflow", tensor=self.source.name, value=f"{largest:.4g}"),
+            )
+        write_at(file, _bytes_of(new), self.place.start + self.first * new.element_size())
 
 
 @dataclass(frozen=True)

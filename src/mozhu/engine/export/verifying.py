@@ -164,7 +164,7 @@ def _check_sources(found: Verified, spec: VerifySpec) -> None:
             found.add("source_unknown", role, "warning")
             continue
         try:
-            part, now = _now(artefact_of(place), item)
+            part, now = ("file", sha256_file(place)) if "file" in item else _now(artefact_of(place), item)
         except MozhuError as error:
             found.add("source_unreadable", role, "warning", reason=error.what)
             continue

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ _SIGNALS = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "written", signal.SIGKILL: "k
 
 @dataclass(frozen=True)
 class Converted:
-    """``protections`` is what was given up: ``network``, ``user``, ``limits``, ``privileges``, ``calls``."""
+    """``protections`` is what was given up: ``network``, ``user``, ``limits``, ``privileges``, ``calls``.
+
+    ``digests``: of each tensor, as it was loaded there, the sha256 of its bytes.
+    """
 
     findings: list[Finding]
     protections: tuple[str, ...] = ()
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 class _Stopped(Exception):
@@ -62,7 +66,8 @@ def convert_checkpoint(source: Path, weights: Weights, target: Path, shown: str)
         return Converted(
             [refused("SAFE-133", shown, reason=str(stopped))], tuple(answer.get("protections", ()))
         )
-    return Converted([], tuple(answer.get("protections", ())))
+    digests = {str(name): str(own) for name, own in dict(answer.get("digests", {})).items()}
+    return Converted([], tuple(answer.get("protections", ())), digests)
 
 
 def in_order(tensors: list[Described]) -> list[Described]:

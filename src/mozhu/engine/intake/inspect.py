@@ -14,13 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mozhu.engine.intake.convert_checkpoint import convert_checkpoint, has_torch
-from mozhu.engine.intake.findings import is_refused, noted, refused
+from mozhu.engine.intake.findings import is_refused, noted, reason, refused
 from mozhu.engine.intake.kinds import ARCHIVES, kind_of
 from mozhu.engine.intake.limits import Limits
 from mozhu.engine.intake.opinions import installed
 from mozhu.engine.intake.recognise import Recognised, recognise
 from mozhu.engine.intake.scan import FileScan, scan_file, scan_folder
 from mozhu.engine.intake.unpack import unpack
+from mozhu.kernel import slots
 from mozhu.kernel.errors import DiskFull, MissingFile
 from mozhu.kernel.files import (
     free_bytes,
@@ -28,13 +29,16 @@ from mozhu.kernel.files import (
     make_folder,
     read_json,
     replacing_folder,
+    sha256_file,
     write_json,
     writing,
 )
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
 from mozhu.specs.inspect import InspectSpec
+from mozhu.specs.records.certificate import Certificate
 from mozhu.specs.records.findings import Finding
+from mozhu.specs.records.manifest import make_manifest
 from mozhu.specs.records.result import Artefact, Outcome
 
 UNPACKED, SAFE = "unpacked", "safe"
@@ -44,7 +48,7 @@ _INDEX = ".index.json"
 
 @dataclass
 class Inspected:
-    """What came of it. ``place`` is the folder or file to use."""
+    """What came of it. ``place`` is the folder or file to use; ``digests``: of the converted tensors, by file."""
 
     findings: list[Finding] = field(default_factory=list)
     scans: list[FileScan] = field(default_factory=list)
@@ -52,6 +56,8 @@ class Inspected:
     place: Path | None = None
     converted: list[str] = field(default_factory=list)
     protections: tuple[str, ...] = ()
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    certificate: Certificate | None = None
 
 
 def run_inspect(spec: InspectSpec, folder: Path, emit: Emit) -> Outcome:
@@ -143,7 +149,36 @@ def _make_safe(source: Path, folder: Path, done: Inspected, *, convert: bool) ->
                 if scan.kept and not (converting and scan in pickled):
                     _place(scan, safe, renamed=_new_names(pickled) if converting else {})
     done.place = folder / SAFE
+    if converting and not is_refused(done.findings):
+        _certify(pickled, folder / SAFE, done)
     _remove(folder / UNPACKED)
+
+
+def _certify(pickled: list[FileScan], safe: Path, done: Inspected) -> None:
+    """Certificate and manifest of what was converted, in the folder of the model; a failing one refuses it all."""
+    root = safe / (done.recognised.root if done.recognised else ".")
+    names = _new_names(pickled)
+    inside = {
+        (safe / name).relative_to(root).as_posix(): own
+        for name, own in done.digests.items()
+        if root in (safe / name).parents
+    }
+    sources = [scan for scan in pickled if root in (safe / names[scan.name]).parents]
+    made_from = [
+        {"role": "pickle", "file": sha256_file(scan.path), "name": PurePosixPath(scan.name).name}
+        for scan in sources
+    ]
+    certificate: Certificate = slots.load("mozhu.rooms", "certify_unpickled")(root, inside, made_from)
+    if not certificate.passed:
+        failed = [f"{check.name} = {check.value}" for check in certificate.checks if not check.ok]
+        done.findings += [
+            refused("SAFE-133", scan.name, reason=reason("not_certified", what=", ".join(failed)))
+            for scan in sources
+        ]
+        return
+    done.certificate = certificate
+    certificate.write(root / "certificate.json")
+    make_manifest(root).write(root / "manifest.json")
 
 
 def _convert_all(pickled: list[FileScan], safe: Path, done: Inspected) -> None:
@@ -160,6 +195,7 @@ def _convert_all(pickled: list[FileScan], safe: Path, done: Inspected) -> None:
         if missing and not made.findings:
             done.findings.append(noted("SAFE-206", scan.name, missing=missing))
         done.converted.append(names[scan.name])
+        done.digests[names[scan.name]] = made.digests
 
 
 def _new_names(pickled: list[FileScan]) -> dict[str, str]:
@@ -207,7 +243,7 @@ def _outcome(done: Inspected, path: Path, folder: Path) -> Outcome:
     details: dict[str, Any] = {
         "verdict": "refused" if is_refused(done.findings) else "clean",
         "path": str(path),
-        "findings": [{**finding.to_json(), "message": _message(finding)} for finding in done.findings],
+        "findings": [{**finding.to_json(), "message": message_of(finding)} for finding in done.findings],
         "scanners": ["mozhu", *installed()],
         "files": [{"path": s.name, "kind": s.kind, "kept": s.kept} for s in done.scans],
     }
@@ -226,11 +262,15 @@ def _outcome(done: Inspected, path: Path, folder: Path) -> Outcome:
         details["model"] = place.relative_to(folder).as_posix() if inside else str(place)
         pickled = any(scan.kept and scan.checkpoint for scan in done.scans) and not done.converted
         details["kind"] = "checkpoint" if pickled else done.recognised.kind
-        artefacts.append(Artefact(kind=details["kind"], path=details["model"]))
+        records = {}
+        if done.certificate is not None:
+            records = {name: f"{details['model']}/{name}.json" for name in ("manifest", "certificate")}
+        artefacts.append(Artefact(kind=details["kind"], path=details["model"], **records))
     return Outcome(artefacts=artefacts, details=details)
 
 
-def _message(finding: Finding) -> str:
+def message_of(finding: Finding) -> str:
+    """What it says, in words."""
     params = {
         name: ", ".join(map(str, v)) if isinstance(v, list) else v for name, v in finding.params.items()
     }

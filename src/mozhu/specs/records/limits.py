@@ -147,6 +147,7 @@ RULES: dict[str, Rule] = {
     "targets_matched": Rule("at_most", 0),
     "tensors_matched": Rule("at_most", 0),
     "tensors_rounded": Rule("at_most", 0),
+    "tensors_equal": Rule("at_most", 0),
     "tensors_changed": Rule("at_least", 1),
     "tying_equal": Rule("equal", True),
     "config_equal": Rule("at_most", 0),
@@ -186,6 +187,8 @@ REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
         ("template_parity",),
     ),
     "conversion": (("tensors_finite",), ("tensors_matched",), _SAME, *_LANGUAGE),
+    # Weights that nothing can be asked: without tokenizer or template, or with a library that is not here.
+    "weights": (("tensors_finite",), ("tensors_matched",), ("tensors_equal",)),
     "quantised": (("tensors_finite",), ("kl_mean",), ("perplexity_difference",), *_LANGUAGE),
     "gguf": (("token_parity",), ("eos_id_equal",), ("stop_ids_end",), ("chat_template_equal",), ("kl_mean",)),
 }

@@ -8,6 +8,7 @@ read before every right is given up.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -51,7 +52,7 @@ def main() -> int:
     _load_what_loads_late()
     REACHED.extend(shut_in.shut(job["limits"]))
     try:
-        answer: dict = {"written": _convert(job)}
+        answer: dict = _convert(job)
     except Exception as error:  # the file's fault or its harm: both are the caller's to tell
         answer = {"error": _reason(error)}
     sys.stdout.write(json.dumps({**answer, "protections": REACHED}))
@@ -78,20 +79,26 @@ def _load_what_loads_late() -> None:
             str(error).encode("ascii", "replace")
 
 
-def _convert(job: dict) -> int:
+def _convert(job: dict) -> dict:
+    """How much was written, and the sha256 of each tensor's bytes as they were loaded."""
     loaded = _load(job["source"])
     tensors = [(wanted, _at(loaded, wanted)) for wanted in job["tensors"]]
     header = _header([wanted for wanted, _ in tensors])
     written = _write(job["target"], len(header).to_bytes(8, "little") + header)
+    digests = {}
     for wanted, tensor in tensors:
+        own = hashlib.sha256()
         raw = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
         count = 0
         for start in range(0, raw.numel(), _PIECE_BYTES):
-            count += _write(job["target"], raw[start : start + _PIECE_BYTES].numpy().data)
+            piece = raw[start : start + _PIECE_BYTES].numpy().data
+            own.update(piece)
+            count += _write(job["target"], piece)
         if count != wanted["size_bytes"]:
             raise ValueError(f"{wanted['name']}: {count} bytes")
         written += count
-    return written
+        digests[wanted["name"]] = own.hexdigest()
+    return {"written": written, "digests": digests}
 
 
 def _load(source: int) -> object:
