@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,24 @@ def test_a_flipped_byte_ends_with_exit_code_three(
     assert main(["registry", "fsck", "--json"]) == 3
     found = json.loads(capsys.readouterr().out)["findings"]
     assert [finding["code"] for finding in found] == ["damaged"] and found[0]["holders"] == ["Starter-1M:v1"]
+
+
+def test_a_version_of_a_release_without_a_store_is_brought_in(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its files lie in its folder only, and no row tells of them: a repair puts them into the store."""
+    models = workspace / "5_models"
+    shutil.rmtree(models / "blobs")
+    with closing(sqlite3.connect(models / "catalog.db")) as connection, connection:
+        connection.execute("DELETE FROM version_files")
+        connection.execute("DELETE FROM blobs")
+    assert main(["registry", "fsck", "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert found and {finding["code"] for finding in found} == {"missing"}
+    assert main(["registry", "fsck", "--repair", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["findings"]) == len(found)
+    assert main(["registry", "fsck", "--json"]) == 0
+    assert main(["registry", "gc", "--grace_hours", "0", "--json"]) == 0
+    capsys.readouterr()
+    assert main(["registry", "fsck", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["blobs"] == len(found)

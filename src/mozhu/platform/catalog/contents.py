@@ -50,14 +50,17 @@ def may_read_content(session: Session, subject: Subject, digest: str) -> bool:
 
 
 def held_by_versions(session: Session, models: Path) -> Iterator[Held]:
-    """What each registered version needs, by its manifest.
+    """What each registered version needs: by its rows, by its manifest where a release before wrote no rows.
 
     Raises:
-        MissingFile: FILE-001, a version's manifest cannot be read; nothing may be collected then.
+        MissingFile: FILE-001, such a manifest cannot be read; nothing may be collected then.
     """
-    for version in rows.facts(session):
-        folder = models / version.path
+    for reference, path, file in rows.every_file(session):
+        folder = models / path
+        if file is not None:
+            yield Held(file.sha256, file.size, reference, folder / file.path)
+            continue
         if not (folder / MANIFEST).is_file():
             raise MissingFile(path=str(folder / MANIFEST))
-        for file in Manifest.read(folder / MANIFEST).files:
-            yield Held(file.sha256, file.size, version.reference, folder / file.path)
+        for listed in Manifest.read(folder / MANIFEST).files:
+            yield Held(listed.sha256, listed.size, reference, folder / listed.path)

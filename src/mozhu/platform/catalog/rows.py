@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from types import SimpleNamespace
 from typing import Any
@@ -138,6 +138,18 @@ def files_of(session: Session, view: VersionView) -> list[ManifestFile]:
         ManifestFile(path=file.path, size=file.size, sha256=file.sha256)
         for file in session.scalars(query.where(*mine))
     ]
+
+
+def every_file(session: Session) -> Iterator[tuple[str, str, ManifestFile | None]]:
+    """Reference and place of each version, the trash included, with each of its files; ``None``: it has no rows."""
+    query = select(
+        Model.name, Version.label, Version.path, VersionFile.path, VersionFile.size, VersionFile.sha256
+    )
+    query = query.join(Version, Version.model_id == Model.id)
+    query = query.join(VersionFile, VersionFile.version_id == Version.id, isouter=True)
+    for name, label, place, path, size, sha256 in session.execute(query.order_by(Version.id)):
+        file = None if path is None else ManifestFile.model_construct(path=path, size=size, sha256=sha256)
+        yield f"{name}:{label}", place, file
 
 
 def alias_label(session: Session, name: str, alias: str, owner: str = LOCAL) -> str | None:
