@@ -128,6 +128,7 @@ def _synthetic(work: Path, gigabytes: int) -> Comparison:
         folder_bytes(base) / 1e6,
         "MB",
         limits=[Limit("peak of the whole process", peak / 1e9, 1.0, "GB")],
+        runs=1,
         facts={**size_facts(base), "tensors": tensors},
     )
 

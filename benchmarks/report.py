@@ -33,6 +33,7 @@ class Comparison:
     Args:
         amount: How much work it was, in ``unit``; speeds are given from it.
         against: (of, to): which peer is divided by which, in every figure both have.
+        runs: How often each peer ran, where that is not the record's number.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Comparison:
     against: Sequence[tuple[str, str]] = ()
     limits: Sequence[Limit] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    runs: int | None = None
 
     def ratios(self) -> list[Ratio]:
         found = (ratio(self.measured, of, to, figure) for of, to in self.against for figure in FIGURES)
@@ -50,6 +52,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         return {
             "title": self.title,
+            **({} if self.runs is None else {"runs": self.runs}),
             "work": {"amount": self.amount, "unit": self.unit, **self.facts},
             "peers": {name: self._peer(one) for name, one in self.measured.items()},
             "ratios": [_rounded(asdict(item)) for item in self.ratios()],

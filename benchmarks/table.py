@@ -80,6 +80,13 @@ BENCHMARKS = {
             FULL: {"models": 10_000, "callers": 50, "seconds": 60, "rounds": 1},
         },
     ),
+    "validate": Benchmark(
+        "validate",
+        {SHORT: {"models": ("60M",), "rounds": 5}, FULL: {"models": ("60M", "0.5B"), "rounds": 5}},
+    ),
+    "refusals": Benchmark(
+        "refusals", {SHORT: {"model": "60M", "rounds": 5}, FULL: {"model": "0.5B", "rounds": 5}}
+    ),
     "registry": Benchmark(
         "registry", {SHORT: {"versions": 200, "registered": 10}, FULL: {"versions": 1_000, "registered": 100}}
     ),

@@ -20,7 +20,10 @@ _SETTINGS = settings(
 _DTYPES = st.sampled_from(sorted(name for name, bits in BITS_OF.items() if bits >= 8))
 _SHAPES = st.lists(st.integers(0, 4), max_size=3)
 _TENSORS = st.dictionaries(
-    st.text(min_size=1, max_size=8).filter(lambda n: n != "__metadata__"),
+    # Those that a reader may stumble over; any character at all costs seconds before the first example.
+    st.text(
+        st.sampled_from('ab._/"\\ \0\n\x7f\u00e9\u6a21\u2028\ufeff\ufffd\U0001f600'), min_size=1, max_size=8
+    ),
     st.tuples(_DTYPES, _SHAPES),
     max_size=5,
 )

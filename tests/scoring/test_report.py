@@ -28,6 +28,7 @@ from mozhu.kernel.progress import EventLog
 from mozhu.kernel.texts import LANGUAGES, page_texts, set_language
 from mozhu.kernel.ticks import nice_ticks, tick_label
 from mozhu.specs.records.certificate import Certificate, Check
+from mozhu.specs.records.manifest import ManifestFile
 
 
 @pytest.fixture(params=LANGUAGES, autouse=True)
@@ -175,9 +176,16 @@ def make_run(folder: Path, *, finished: bool, error: dict[str, Any] | None = Non
     )
     if finished:
         checks = [Check(name="adapter_effect", value=1.4, limit=0.001, ok=True)]
-        Certificate(kind="adapter", checks=checks, passed=True).write(
-            folder / "lora_adapter" / "certificate.json"
-        )
+        Certificate(
+            kind="adapter",
+            checks=checks,
+            passed=True,
+            tools={"torch": "2.13.0+cpu"},
+            mix={"BF16": {"tensors": 1234, "bytes": 3 << 20}},
+            files=[
+                ManifestFile(path="adapter_model.safetensors", size=3 << 20, sha256="sha256:" + "cd" * 32)
+            ],
+        ).write(folder / "lora_adapter" / "certificate.json")
         artefact = {"kind": "adapter", "path": "lora_adapter", "certificate": "lora_adapter/certificate.json"}
         metrics = {"perplexity": {"value": 1.84, "low": 1.7, "high": 1.99, "n": 12, "signature": "tokens"}}
         record = {"schema": 1, "state": "failed" if error else "succeeded", "seconds": 74.2, "error": error}
@@ -197,6 +205,12 @@ def test_a_training_report_shows_curve_metrics_certificate_and_settings(
         "adapter_effect",
         "preset:lora",
         "0.6100",
+        "BF16",
+        "1,234",
+        "3.0MB",
+        "adapter_model.safetensors",
+        "sha256:cdcdcdcdcd",
+        "2.13.0+cpu",
     ):
         assert word in page, word
     assert "<svg" in page

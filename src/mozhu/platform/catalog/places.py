@@ -15,8 +15,8 @@ import psutil
 
 from mozhu.kernel.errors import DamagedArtefact
 from mozhu.kernel.files import make_folder, reading, writing
+from mozhu.kernel.gguf import read_gguf_file
 from mozhu.platform.catalog.artefacts import CERTIFICATE, Artefact, kind_of
-from mozhu.platform.catalog.gguf import BadGguf, read_gguf
 from mozhu.platform.catalog.problems import fault
 from mozhu.platform.catalog.sidecars import INFO, README
 from mozhu.platform.storage.addresses import BLOBS
@@ -180,8 +180,5 @@ def _sweep(room: Path) -> None:
 def _gguf_architecture(artefact: Artefact) -> str:
     for path in artefact.files():
         if path.suffix == ".gguf":
-            try:
-                return str(read_gguf(path).metadata.get("general.architecture", ""))
-            except BadGguf:
-                return ""
+            return str(read_gguf_file(path).metadata.get("general.architecture", ""))
     return ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from mozhu.kernel.errors import BadJson, MozhuError
 from mozhu.kernel.files import read_json
+from mozhu.kernel.gguf import read_gguf_file
 from mozhu.kernel.safetensors import Header, read_header
 from mozhu.platform.catalog.artefacts import (
     ADAPTER_CONFIG,
@@ -18,7 +19,6 @@ from mozhu.platform.catalog.artefacts import (
     Artefact,
     json_object,
 )
-from mozhu.platform.catalog.gguf import BadGguf, read_gguf
 from mozhu.platform.catalog.problems import Problem, fault, remark
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -116,16 +116,16 @@ def _gguf(artefact: Artefact) -> Iterator[Problem]:
     files = [path for path in artefact.files() if path.suffix == ".gguf"]
     for path in files:
         try:
-            header = read_gguf(path)
-        except BadGguf as error:
-            yield fault(path.name, f"gguf_{error.reason}", **error.params)
-            continue
+            header = read_gguf_file(path)
         except MozhuError as error:
             yield fault(path.name, "unreadable", reason=str(error))
             continue
+        if header.problems:
+            yield from (fault(path.name, f"gguf_{found.code}", **found.params) for found in header.problems)
+            continue
         if not header.metadata.get("general.architecture"):
             yield fault(path.name, "gguf_architecture")
-        if not header.tensor_count:
+        if not header.tensors:
             yield fault(path.name, "gguf_empty")
     if not artefact.is_single_file:
         yield from [*_json_files(artefact.path), *_dangling(artefact.path)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from mozhu.engine.scoring.report.page import Cell, Html, Section, badge, joined, table
 from mozhu.engine.scoring.report.ticks import number
+from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import has_text, text
 from mozhu.specs.records.certificate import Certificate, Check
 from mozhu.specs.records.run import RunSpec
@@ -72,11 +73,36 @@ def certificate_section(certificate: Certificate) -> Section:
     columns = ("check", "value", "limit", "result")
     headers = [text(f"report.column.{name}") for name in columns]
     made_from = ", ".join(
-        f"{item.get('role', '')} {shortened(str(item.get('fingerprint') or item.get('manifest') or ''))}"
-        for item in certificate.made_from
+        f"{item.get('role', '')} {shortened(_hash_of(item))}" for item in certificate.made_from
     )
     title = text("report.section.certificate", kind=certificate.kind)
-    return Section(title, table(headers, rows, numeric=(1, 2)), made_from)
+    body = joined(table(headers, rows, numeric=(1, 2)), *_contents(certificate))
+    return Section(title, body, made_from)
+
+
+def _hash_of(item: Mapping[str, Any]) -> str:
+    return str(next((item[name] for name in ("fingerprint", "manifest", "file") if item.get(name)), ""))
+
+
+def _contents(certificate: Certificate) -> Iterator[Html]:
+    """Of which types its tensors are, its files, and what measured it; an older certificate says none of these."""
+    if certificate.mix:
+        mix: list[Sequence[Cell]] = [
+            (code(kind), f"{part['tensors']:,}", human_size(part["bytes"]))
+            for kind, part in certificate.mix.items()
+        ]
+        headers = [text(f"report.column.{name}") for name in ("dtype", "tensors", "size")]
+        yield table(headers, mix, numeric=(1, 2))
+    if certificate.files:
+        files: list[Sequence[Cell]] = [
+            (code(file.path), human_size(file.size), code(shortened(file.sha256)))
+            for file in certificate.files
+        ]
+        headers = [text(f"report.column.{name}") for name in ("file", "size", "hash")]
+        yield table(headers, files, numeric=(1,))
+    if certificate.tools:
+        tools: list[Sequence[Cell]] = [(name, code(version)) for name, version in certificate.tools.items()]
+        yield table([text("report.column.tool"), text("report.column.version")], tools)
 
 
 def passed_badge(ok: bool) -> Html:
