@@ -31,6 +31,7 @@ from mozhu.kernel.files import (
     replacing_folder,
     sha256_file,
     sha256_json,
+    synced_together,
     write_bytes,
     write_json,
     write_jsonl,
@@ -303,3 +304,17 @@ def test_sizes(tmp_path: Path) -> None:
     write_bytes(tmp_path / "c", b"123")
     assert folder_bytes(tmp_path) == 8
     assert free_bytes(tmp_path / "not/there/yet") > 0
+
+
+def test_files_written_together_are_all_on_disk_at_the_end(tmp_path, monkeypatch):
+    """Each is synced once, when the block ends; one by one outside of it."""
+    synced = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino) or sync(handle))
+    with synced_together():
+        for number in range(3):
+            write_json(tmp_path / f"{number}.json", {"number": number})
+        assert synced == []
+    assert sorted(synced) == sorted((tmp_path / f"{number}.json").stat().st_ino for number in range(3))
+    write_json(tmp_path / "alone.json", {})
+    assert len(synced) == 4

@@ -10,16 +10,20 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from mozhu.kernel.errors import BadJson, DiskFull, MissingFile, NotReadable, NotText, NotWritable
+from mozhu.kernel.errors import BadJson, DiskFull, MissingFile, MozhuError, NotReadable, NotText, NotWritable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 _CHUNK_BYTES = 1 << 20
+# Files that are to be synced at the end of the block that is open, if one is.
+_unsynced: ContextVar[list[Path] | None] = ContextVar("unsynced", default=None)
 # How the writers below call what they have in the making.
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?:\d+\.(?P<kind>new|old|tmp)|[a-z0-9_]{8}\.tmp)")
 
@@ -67,13 +71,52 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if _unsynced.get() is None:
+                    os.fsync(file.fileno())
             os.chmod(temporary, 0o644 & ~_umask())
             os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
+
+    unsynced = _unsynced.get()
+    if unsynced is not None:
+        unsynced.append(target)
+
+
+@contextmanager
+def synced_together() -> Iterator[None]:
+    """What ``write_bytes`` and its kin write inside the block is on disk at its end, not file by file.
+
+    For a folder that nobody sees yet: a file system takes many files at once in little more time than one.
+    """
+    paths: list[Path] = []
+    token = _unsynced.set(paths)
+    try:
+        yield
+    finally:
+        _unsynced.reset(token)
+    failed: list[MozhuError] = []
+    threads = [threading.Thread(target=_sync, args=(path, failed)) for path in dict.fromkeys(paths)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in failed[:1]:
+        raise error
+
+
+def _sync(path: Path, failed: list[MozhuError]) -> None:
+    try:
+        with writing(path):
+            handle = os.open(path, os.O_RDWR)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    except MozhuError as error:
+        failed.append(error)
 
 
 def write_text(path: str | Path, content: str) -> None:

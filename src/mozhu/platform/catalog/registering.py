@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,7 +17,7 @@ from mozhu.kernel.errors import (
     PlaceTaken,
     VersionTaken,
 )
-from mozhu.kernel.files import reading
+from mozhu.kernel.files import reading, synced_together
 from mozhu.kernel.paths import check_name, next_version
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog import rows
@@ -116,7 +117,8 @@ def _enter(
     label, target = _free_place(session, models, candidate, staged)
     if staged is None or not target.exists():
         folder = staged or target
-        _write_records(folder, candidate, label, _time_after(session, candidate))
+        with synced_together() if staged is not None else nullcontext():
+            _write_records(folder, candidate, label, _time_after(session, candidate))
         if staged is not None:
             close_folder(staged)
             move_in(staged, target)

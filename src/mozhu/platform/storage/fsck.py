@@ -22,6 +22,7 @@ from mozhu.platform.storage.local import LocalBlobs, read_file
 # damaged: other bytes than its name says; size: another size than a holder says; missing: held and not there;
 # orphan: there and held by nobody; row: recorded and not there; unrecorded: held, sound and without a row;
 # unreadable: the store does not give it; stranger: a file whose name is no hash.
+_BATCH = 200
 _ERRORS = ("damaged", "size", "missing", "unreadable")
 
 
@@ -121,7 +122,7 @@ def check_store(
     if isinstance(store, LocalBlobs):
         findings += [Finding("stranger", name) for name in store.strangers()]
     if repair:
-        findings = [_repaired(database, store, holders, finding) for finding in findings]
+        findings = _repaired(database, store, holders, held, findings)
     return StoreReport(store.name, len(there), total, tuple(findings))
 
 
@@ -143,12 +144,31 @@ def _content(
         yield Finding("unrecorded", blob.digest, _names(items))
 
 
-def _repaired(database: Database, store: BlobStore, holders: Holders, finding: Finding) -> Finding:
-    """What can be put right without losing anything is; looked at again, with everyone else waiting."""
-    with database.writing(room=CATALOGUE_ROOM) as session:
-        items = [item for item in holders(session) if item.digest == finding.digest]
-        done = _REPAIRS.get(finding.code, _nothing)(session, store, finding.digest, items)
-    return replace(finding, repaired=done)
+def _repaired(
+    database: Database,
+    store: BlobStore,
+    holders: Holders,
+    held: dict[str, list[Held]],
+    findings: list[Finding],
+) -> list[Finding]:
+    """What can be put right without losing anything is. What nobody holds is looked at again, with everyone else
+    waiting: somebody may hold it now.
+    """
+    done: dict[Finding, str] = {}
+    unheld = [finding for finding in findings if finding.code in _UNHELD]
+    for first in range(0, len(unheld), _BATCH):
+        with database.writing(room=CATALOGUE_ROOM) as session:
+            now = _by_digest(holders(session))
+            for finding in unheld[first : first + _BATCH]:
+                done[finding] = _UNHELD[finding.code](
+                    session, store, finding.digest, now.get(finding.digest, [])
+                )
+    for finding in findings:
+        if finding.code in _HELD:
+            with database.writing(room=CATALOGUE_ROOM) as session:
+                repair = _HELD[finding.code]
+                done[finding] = repair(session, store, finding.digest, held.get(finding.digest, []))
+    return [replace(finding, repaired=done.get(finding, "")) for finding in findings]
 
 
 def _quarantine(session: Session, store: BlobStore, digest: str, items: list[Held]) -> str:
@@ -186,17 +206,8 @@ def _fetch(session: Session, store: BlobStore, digest: str, items: list[Held]) -
     return ""
 
 
-def _nothing(session: Session, store: BlobStore, digest: str, items: list[Held]) -> str:
-    return ""
-
-
-_REPAIRS = {
-    "orphan": _quarantine,
-    "row": _forget,
-    "unrecorded": _record,
-    "missing": _fetch,
-    "damaged": _fetch,
-}
+_UNHELD = {"orphan": _quarantine, "row": _forget}
+_HELD = {"unrecorded": _record, "missing": _fetch, "damaged": _fetch}
 
 
 def _by_digest(items: Iterator[Held]) -> dict[str, list[Held]]:
