@@ -61,7 +61,7 @@ class Work:
         self.service.close()
 
     def run(self, count: int) -> None:
-        kinds = (self.register,) * 6 + (self.edit, self.alias, self.unalias, self.upload, self.abort, self.gc)
+        kinds = (self.register,) * 4 + (self.edit, self.alias, self.unalias, self.upload, self.abort, self.gc)
         kinds += (self.delete_version, self.delete_version, self.restore_version, self.delete_model)
         kinds += (self.restore_model, self.empty_trash)
         for number in range(count):
