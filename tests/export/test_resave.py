@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from mozhu.engine.export import stream
+from mozhu.engine.export.certifying import run_certify
 from mozhu.engine.export.convert import run_convert
 from mozhu.engine.export.verifying import run_verify
 from mozhu.engine.weights.fingerprint import fingerprint
 from mozhu.kernel.errors import InvalidSpec, NotConvertible, OutputInsideInput, TargetExists
-from mozhu.specs.certificates import VerifySpec
+from mozhu.specs.certificates import CertifySpec, VerifySpec
 from mozhu.specs.export import ConvertSpec
 from mozhu.specs.layers import Layers, resolve
 from mozhu.specs.records.certificate import Certificate
@@ -184,6 +185,20 @@ def test_a_lie_about_a_tensor_fails_the_certificate(tmp_path: Path) -> None:
     assert [c.name for c in lost.checks if not c.ok] == ["tensors_matched"]
     save_file({"w": torch.tensor([1.0, float("nan")])}, one)
     assert not certify_weights([one], [one], one.parent, []).check("tensors_finite").ok
+
+
+def test_certify_tells_how_far_it_is(model: Path, tmp_path: Path) -> None:
+    resave(model, tmp_path / "half", dtype="bfloat16")
+    steps: list[dict[str, Any]] = []
+    done = run_certify(
+        CertifySpec(model=str(tmp_path / "half"), source=str(model)),
+        lambda kind, **told: steps.append(told),
+    )
+    assert done.certificate.passed
+    rows = done.certificate.measured["rows"]
+    assert len(steps) == 3 * rows and len({step["unit"] for step in steps}) == 3, "source, rounded, copy"
+    assert [step["step"] for step in steps] == list(range(1, rows + 1)) * 3
+    assert all(step["total"] == rows and step["eta_s"] >= 0 for step in steps) and steps[-1]["eta_s"] == 0
 
 
 def test_bad_wishes_are_told_apart(model: Path, tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from mozhu.engine.scoring.certificates_full import certify_full
 from mozhu.engine.scoring.certificates_same import certify_conversion, certify_quantised, quantised_bits
 from mozhu.engine.scoring.real_rows import rows_of
 from mozhu.engine.scoring.structure import same_structure
+from mozhu.engine.scoring.watching import watched
 from mozhu.engine.weights.folder import ModelFolder, is_adapter_folder
 from mozhu.engine.weights.references import FoundModel, find_model
 from mozhu.kernel.errors import NothingToCertify, SourceUnknown
 from mozhu.kernel.files import read_json
+from mozhu.kernel.progress import Emit
 from mozhu.specs.certificates import CertifySpec
 from mozhu.specs.records.certificate import Certificate
 
@@ -39,7 +41,11 @@ class Certified:
         return {"artefact": str(self.artefact), "written": place, **self.certificate.to_json()}
 
 
-def run_certify(spec: CertifySpec) -> Certified:
+def nobody(kind: str, **fields: Any) -> None:
+    """Takes events that nobody watches."""
+
+
+def run_certify(spec: CertifySpec, emit: Emit = nobody) -> Certified:
     """Measure, and write the certificate beside the artefact when it passes, or to ``spec.output`` in any case.
 
     Raises:
@@ -48,7 +54,8 @@ def run_certify(spec: CertifySpec) -> Certified:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of no use to who asks
     artefact = artefact_of(spec.model)
     rows = None if spec.data is None else rows_of(spec.data).rows
-    certificate = measure(artefact, spec.source, spec.adapter, spec.kind, rows)
+    with watched(emit):
+        certificate = measure(artefact, spec.source, spec.adapter, spec.kind, rows)
     place = Path(spec.output) if spec.output else certificate_place(artefact) if certificate.passed else None
     if place is not None:
         certificate.write(place)

@@ -26,7 +26,13 @@ from mozhu.engine.export.stream import PROGRESS, Tally, Work, write_weights
 from mozhu.engine.export.targets import check_folder_target, check_space, from_folder, resolved
 from mozhu.engine.export.trained_on import quantised_base, trained_on
 from mozhu.engine.weights.base_record import BASE_RECORD, read_base_record
-from mozhu.engine.weights.fingerprint import differing_parts, tokenizer_hash, weights_hash
+from mozhu.engine.weights.fingerprint import (
+    QUICK,
+    differing_parts,
+    quick_differences,
+    tokenizer_hash,
+    weights_hash,
+)
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.headers import TensorInfo
 from mozhu.engine.weights.references import find_model
@@ -214,6 +220,10 @@ def _check_base(adapter: Adapter, model: ModelFolder) -> None:
     packed = quantised_base(adapter)
     counting = ("tokenizer",) if packed and packed.resolve() != model.path.resolve() else _BASE_PARTS
     told = {part: value for part, value in record.fingerprint.items() if part in counting}
+    quick = {**told, **{part: record.fingerprint[part] for part in QUICK if part in record.fingerprint}}
+    if "weights" in told and (parts := [p for p in quick_differences(quick, model) if p in counting]):
+        problems = [text("export.reason.fingerprint", part=part) for part in parts]
+        raise AdapterMismatch(path=str(adapter.folder), count=len(parts), problems=problems)
     found = {"weights": weights_hash(model) if "weights" in told else "", "tokenizer": tokenizer_hash(model)}
     if parts := differing_parts(told, found):
         problems = [text("export.reason.fingerprint", part=part) for part in parts]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mozhu.engine.scoring.perplexity import padded_logits
+from mozhu.engine.scoring.watching import each
 
 # Two tokens whose log-probabilities differ by less (5 % in probability) are a tie that any rounding may
 # decide.
@@ -68,7 +69,7 @@ def agreement_with(
     """The agreement of recorded logits with those of ``model`` on the same rows, one row at a time."""
     source = logit_source(model)
     return agreement_of(
-        (logits, source(ids).float().cpu()) for logits, ids in zip(recorded, rows_ids, strict=True)
+        (logits, source(ids).float().cpu()) for logits, ids in zip(recorded, each(rows_ids), strict=True)
     )
 
 
@@ -88,7 +89,7 @@ def mean_loss(logits: Sequence[torch.Tensor], rows_ids: Sequence[Sequence[int]])
 def record_logits(model: Any, rows_ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
     """The logits of each row on the CPU in float32: one model can be freed before the next is loaded."""
     source = logit_source(model)
-    return [source(ids).float().cpu() for ids in rows_ids]
+    return [source(ids).float().cpu() for ids in each(rows_ids)]
 
 
 def logit_source(model: Any) -> LogitSource:
