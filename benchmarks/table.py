@@ -58,6 +58,25 @@ BENCHMARKS = {
             FULL: {"shape": {}, "steps": 5, "rounds": 5, "bars": True},
         },
     ),
+    "train_memory": Benchmark(
+        "train_memory",
+        {
+            SHORT: {
+                "shape": {"num_hidden_layers": 2, "vocab_size": 32_768},
+                "steps": 2,
+                "rounds": 1,
+                "bars": False,
+            },
+            FULL: {"shape": {}, "steps": 4, "rounds": 2, "bars": True},
+        },
+    ),
+    "train_start": Benchmark(
+        "train_start",
+        {
+            SHORT: {"shape": {"num_hidden_layers": 2, "vocab_size": 32_768}, "rounds": 1, "bars": False},
+            FULL: {"shape": {}, "rounds": 3, "bars": True},
+        },
+    ),
     "metrics": Benchmark("metrics", {SHORT: {"pairs": 100}, FULL: {"pairs": 1_000}}),
     "upload": Benchmark(
         "upload",

@@ -39,13 +39,13 @@ SHAPE = {
     "num_key_value_heads": 2,
 }
 _AMOUNT = 1_000
-_ROWS, _BATCH, _SEED = 64, 4, 40
-_OURS, _PRODUCTS = "Mozhu", "products"
-_DEFAULTS_BAR, _PACKING_BAR, _MEMORY_BAR = 2.5, 1.3, 0.6
+ROWS, _BATCH, _SEED = 64, 4, 40
+OURS, _PRODUCTS = "Mozhu", "products"
+DEFAULTS_BAR, _PACKING_BAR, MEMORY_BAR = 2.5, 1.3, 0.6
 
 
 @dataclass
-class _Side:
+class Side:
     """One trainer: where it runs and what its runs told."""
 
     title: str
@@ -78,17 +78,17 @@ class _Side:
 
 def measure(work: Path, size: Size) -> list[Comparison]:
     shape = {**SHAPE, **size["shape"]}
-    material = write_rows(work / "material", rows_of_demo_lengths(_ROWS), shape)
-    asked = _asked(material, size["steps"] + 1)
-    ours = _Side(_OURS, Path(sys.executable), "train_ours", work, asked)
-    others, missing = _peers(work, asked)
-    products = _Side(
+    material = write_rows(work / "material", rows_of_demo_lengths(ROWS), shape)
+    asked = what_is_asked(material, size["steps"] + 1)
+    ours = Side(OURS, Path(sys.executable), "train_ours", work, asked)
+    others, missing = peers_of(work, asked)
+    products = Side(
         _PRODUCTS, Path(sys.executable), "train_products", work, {"shape": shape, "tokens": _mean_step()}
     )
     sides = {side.title: side.run for side in (ours, *others)}
     alone = _products(products, ours)
     measured = alternate({**sides, _PRODUCTS: alone}, size["rounds"])
-    against = [(side.title, _OURS) for side in others] + [(_OURS, _PRODUCTS)]
+    against = [(side.title, OURS) for side in others] + [(OURS, _PRODUCTS)]
     limits = [limit for side in others for limit in _limits(measured, side)] if size["bars"] else []
     return [
         Comparison(
@@ -98,12 +98,12 @@ def measure(work: Path, size: Size) -> list[Comparison]:
             "tokens",
             against=against,
             limits=limits,
-            facts={**_facts((ours, *others)), **_rate(measured, products, ours), **missing},
+            facts={**facts_of((ours, *others)), **_rate(measured, products, ours), **missing},
         )
     ]
 
 
-def _asked(material: Material, steps: int) -> dict[str, Any]:
+def what_is_asked(material: Material, steps: int) -> dict[str, Any]:
     return {
         "model": str(material.model),
         "alpaca": str(material.alpaca),
@@ -114,7 +114,7 @@ def _asked(material: Material, steps: int) -> dict[str, Any]:
     }
 
 
-def _peers(work: Path, asked: dict[str, Any]) -> tuple[list[_Side], dict[str, str]]:
+def peers_of(work: Path, asked: dict[str, Any]) -> tuple[list[Side], dict[str, str]]:
     """The peers that are there, and a word on each that is not."""
     found, missing = [], {}
     for name, peer in PEERS.items():
@@ -124,7 +124,7 @@ def _peers(work: Path, asked: dict[str, Any]) -> tuple[list[_Side], dict[str, st
                 f"no environment: python -m benchmarks.peers.environments {name}"
             )
         else:
-            found.append(_Side(peer.title, python, f"train_{name}", work, asked, _DEFAULTS_BAR))
+            found.append(Side(peer.title, python, f"train_{name}", work, asked, DEFAULTS_BAR))
     trl = library_version("trl")
     if trl is None:
         missing["without TRL"] = "not installed"
@@ -132,11 +132,11 @@ def _peers(work: Path, asked: dict[str, Any]) -> tuple[list[_Side], dict[str, st
     for checkpointing in (True, False):
         title = f"TRL {trl}, packing" + ("" if checkpointing else ", no checkpointing")
         told = {**asked, "checkpointing": checkpointing}
-        found.append(_Side(title, Path(sys.executable), "train_trl", work, told, _PACKING_BAR))
+        found.append(Side(title, Path(sys.executable), "train_trl", work, told, _PACKING_BAR))
     return found, missing
 
 
-def _products(products: _Side, ours: _Side) -> Callable[[], Sample]:
+def _products(products: Side, ours: Side) -> Callable[[], Sample]:
     """As much of them as Mozhu's tokens and labels ask for. Their wall time is not measured."""
 
     def run() -> Sample:
@@ -163,41 +163,41 @@ def _mean_step() -> int:
     return 160 * _BATCH
 
 
-def _label_share(side: _Side) -> float:
+def _label_share(side: Side) -> float:
     told = side.told or [{"labels": 3, "tokens": 4}]
     return float(median(one["labels"] / one["tokens"] for one in told))
 
 
-def _limits(measured: dict[str, Measured], side: _Side) -> list[Limit]:
+def _limits(measured: dict[str, Measured], side: Side) -> list[Limit]:
     """Mozhu needs at most this share of the peer's CPU seconds, and of the memory of one that does not pack."""
-    found = [_limit(measured, side.title, "cpu_s", 1 / side.bar, "of its CPU seconds")]
-    if side.bar == _DEFAULTS_BAR:
-        found.append(_limit(measured, side.title, "peak_bytes", _MEMORY_BAR, "of its peak memory"))
+    found = [limit(measured, side.title, "cpu_s", 1 / side.bar, "of its CPU seconds")]
+    if side.bar == DEFAULTS_BAR:
+        found.append(limit(measured, side.title, "peak_bytes", MEMORY_BAR, "of its peak memory"))
     return found
 
 
-def _limit(measured: dict[str, Measured], theirs: str, figure: str, bar: float, unit: str) -> Limit:
-    share = (measured[_OURS].figure(figure) or 0.0) / (measured[theirs].figure(figure) or 1.0)
-    return Limit(f"{_OURS} : {theirs}", round(share, 4), round(bar, 4), unit)
+def limit(measured: dict[str, Measured], theirs: str, figure: str, bar: float, unit: str) -> Limit:
+    share = (measured[OURS].figure(figure) or 0.0) / (measured[theirs].figure(figure) or 1.0)
+    return Limit(f"{OURS} : {theirs}", round(share, 4), round(bar, 4), unit)
 
 
-def _facts(sides: tuple[_Side, ...]) -> dict[str, str]:
+def facts_of(sides: tuple[Side, ...]) -> dict[str, str]:
     """How full the batches of each side were, and how much of them it learns."""
     return {side.title: _told_of(side) for side in sides}
 
 
-def _told_of(side: _Side) -> str:
+def _told_of(side: Side) -> str:
     tokens, places, labels = (sum(one[name] for one in side.told) for name in ("tokens", "places", "labels"))
     share, learnt = f"{tokens / places:.0%} of the places", f"{labels / tokens:.0%} learnt"
     return f"{tokens / len(side.told):.0f} tokens a run, {share}, {learnt}"
 
 
-def _rate(measured: dict[str, Measured], products: _Side, ours: _Side) -> dict[str, str]:
+def _rate(measured: dict[str, Measured], products: Side, ours: Side) -> dict[str, str]:
     """The machine's rate of bf16 products on these shapes, and the share of it that training reaches."""
     share = _label_share(ours)
     flops = [_AMOUNT * (one["block_flops"] + share * one["head_flops"]) for one in products.told]
     machine = flops[0] / (measured[_PRODUCTS].figure("cpu_s") or 1.0)
-    reached = flops[0] / (measured[_OURS].figure("cpu_s") or 1.0)
+    reached = flops[0] / (measured[OURS].figure("cpu_s") or 1.0)
     return {
         "bf16 products": f"{machine / 1e9:.0f} GFLOP/s on one core",
         "Mozhu's products": f"{reached / 1e9:.0f} GFLOP/s, {reached / machine:.0%} of that rate",

@@ -1,6 +1,6 @@
 """What every training driver does the same way: it watches the steps of Transformers' Trainer, whoever drives it.
 
-Standard library and transformers alone: it runs in each peer's environment. Counted is from the end of the first
+Standard library, torch and transformers alone: it runs in each peer's environment. Counted is from the end of the first
 step, which pays for warming up, to the end of the last: loading, preparing and saving are outside. A real token is
 one that is not padding.
 """
@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.peers.without_products import WithoutProducts
 
 _IGNORED = -100
 
@@ -34,6 +36,8 @@ def watch_steps(asked: dict[str, Any]) -> None:
     import transformers
     from transformers import TrainerCallback, trainer
 
+    if asked.get("without_products"):
+        WithoutProducts().__enter__()  # to the end of the process
     counts = _Counts()
     every_trainer: Any = transformers.Trainer
     plain = every_trainer.training_step

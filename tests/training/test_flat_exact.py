@@ -16,9 +16,11 @@ from mozhu.engine.data.tokens import Example
 from mozhu.engine.training.engines.flat.attention import rows_attention
 from mozhu.engine.training.engines.flat.batch import FlatBatch, flatten
 from mozhu.engine.training.engines.flat.forward import make_flat, make_plain
+from mozhu.engine.training.engines.flat.fuse import fuse, unfuse
 from mozhu.engine.training.engines.flat.logps import row_sums, token_logps
-from mozhu.engine.training.engines.flat.lora import fuse_lora, unfuse_lora
+from mozhu.engine.training.engines.flat.lora import fuse_lora
 from mozhu.engine.training.engines.flat.loss import label_loss
+from mozhu.engine.training.engines.flat.parts import even_parts
 from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
 from mozhu.engine.training.engines.flat.short_rows import MOST_SCORES
 from mozhu.testing import make_tiny_model
@@ -26,6 +28,8 @@ from mozhu.testing import make_tiny_model
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 LENGTHS = (17, 5, 40, 1, 23)
 Gradients = dict[str, torch.Tensor]
+
+_FLAT = "mozhu.engine.training.engines.flat"
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -94,7 +98,12 @@ def test_flat_rows_give_the_loss_and_gradients_of_single_rows(family: Path, fuse
     examples = _examples(network.config.vocab_size)
     loss, gradients = _one_by_one(network, examples)
     if fused:
-        assert fuse_lora(network) == 2 * 7, "every linear layer of both blocks"
+        told = fuse(network, thrifty=True)
+        assert (told["lora"], told["gates"]) == (2 * 7, 2), "every linear layer of both blocks"
+        plain = not network.config.model_type.startswith(
+            "gemma"
+        )  # whose norms scale by one more than their weight
+        assert (told["norms"] > 0) == plain
     flat_loss, flat_gradients = _flat(network, flatten(examples))
     assert flat_loss == pytest.approx(loss, rel=1e-6)
     assert _error(flat_gradients, gradients) < 1e-5
@@ -128,9 +137,13 @@ def test_no_token_of_a_row_is_predicted_from_the_row_before() -> None:
     assert batch.positions.tolist() == [[0, 1, 0, 0, 1, 2]]
 
 
+@pytest.mark.parametrize("wide", [1, 1 << 30], ids=["made-again", "kept"])
 @pytest.mark.parametrize("window", [None, 7])
 @pytest.mark.parametrize("length", [1, 6, 64])
-def test_short_rows_attend_as_the_fused_attention_does(length: int, window: int | None) -> None:
+def test_short_rows_attend_as_the_fused_attention_does(
+    length: int, window: int | None, wide: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{_FLAT}.short_rows.WIDE", wide)
     torch.manual_seed(0)
     query, key, value = (torch.randn(1, heads, length, 8, requires_grad=True) for heads in (6, 2, 2))
     mask = torch.ones(length, length).tril().bool()
@@ -160,7 +173,8 @@ def test_a_row_too_long_for_whole_score_matrices_attends_the_same() -> None:
 def test_the_loss_in_pieces_is_the_loss_of_the_whole(
     rows: int, softcap: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mozhu.engine.training.engines.flat.loss.CHUNK_LOGITS", 1)  # pieces of 32 rows
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.head.CHUNK_LOGITS", 1)  # pieces of 32 rows
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.head.BAND_LOGITS", 250)  # bands of 5
     torch.manual_seed(0)
     hidden, weight, bias = torch.randn(rows, 12), torch.randn(50, 12), torch.randn(50)
     targets = torch.randint(0, 50, (rows,))
@@ -187,11 +201,11 @@ def test_fused_layers_can_be_switched_off_and_given_back(family: Path) -> None:
         own = network(input_ids=ids).logits
         with network.disable_adapter():
             bare = network(input_ids=ids).logits
-        fuse_lora(network)
+        fuse(network, thrifty=True)
         torch.testing.assert_close(network(input_ids=ids).logits, own, rtol=1e-5, atol=1e-5)
         with network.disable_adapter():
             torch.testing.assert_close(network(input_ids=ids).logits, bare)
-        unfuse_lora(network)
+        unfuse(network)
         torch.testing.assert_close(network(input_ids=ids).logits, own)
 
 
@@ -199,7 +213,8 @@ def test_fused_layers_can_be_switched_off_and_given_back(family: Path) -> None:
 def test_log_probabilities_in_pieces_are_those_of_the_whole(
     softcap: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mozhu.engine.training.engines.flat.logps.CHUNK_LOGITS", 1)
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.head.CHUNK_LOGITS", 1)
+    monkeypatch.setattr("mozhu.engine.training.engines.flat.head.BAND_LOGITS", 250)
     torch.manual_seed(0)
     hidden, weight, bias = torch.randn(70, 12), torch.randn(50, 12), torch.randn(50)
     targets, slopes = torch.randint(0, 50, (70,)), torch.randn(3)
@@ -263,3 +278,54 @@ def test_the_probe_knows_models_that_keep_rows_apart_from_those_that_do_not(
         assert not keeps_rows_apart(network, examples)
     finally:
         AttentionInterface.register("mozhu_rows", rows_attention)
+
+
+def test_parts_of_a_batch_teach_what_the_whole_batch_teaches(family: Path) -> None:
+    network = _network(family)
+    fuse(network, thrifty=True)
+    whole = flatten(_examples(network.config.vocab_size))
+    loss, gradients = _flat(network, whole)
+    network.zero_grad()
+    parts = whole.parts(45)
+    assert sorted(part.tokens for part in parts) == [41, 45]
+    assert sorted(row for part in parts for row in part.row_ids) == sorted(whole.row_ids)
+    found = 0.0
+    for part in parts:
+        piece = network(flat=part, scale=1 / whole.items)["loss"]
+        piece.backward()
+        found += float(piece.detach())
+    assert found == pytest.approx(loss, rel=1e-6)
+    assert _error(_gradients(network), gradients) < 1e-5
+
+
+@pytest.mark.parametrize("most", [1, 40, 64, 1000])
+def test_parts_hold_every_row_once_and_no_more_than_they_may(most: int) -> None:
+    sizes = [17, 5, 40, 1, 23, 40, 12]
+    parts = even_parts(sizes, most)
+    assert sorted(index for part in parts for index in part) == list(range(len(sizes)))
+    assert max(sum(sizes[index] for index in part) for part in parts) <= max(most, 40)
+    assert len(parts) <= 2 * -(-sum(sizes) // max(most, 40))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_waits_for_the_way_back_is_less_with_operators(
+    tmp_path: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tiny_model(tmp_path / "model", "qwen2")
+    batch = flatten(_examples(200, (60, 40)))
+    kept = []
+    for is_wide in (False, True):
+        monkeypatch.setattr(f"{_FLAT}.short_rows.WIDE", 1 if is_wide else 1 << 30)
+        network = _network(tmp_path / "model").to(dtype)
+        fuse(network, thrifty=is_wide)
+        make_flat(network)
+        storages: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, storages: dict[int, int] = storages) -> torch.Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            network(flat=batch)["loss"]
+        kept.append(sum(storages.values()) - sum(one.nbytes for one in network.parameters()))
+    assert kept[1] < 0.75 * kept[0]

@@ -83,6 +83,31 @@ def test_accumulated_steps_give_the_gradient_of_the_whole_batch(
         torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-5)
 
 
+def test_a_wide_network_trains_with_less_memory_as_any_other(
+    spec: Any, tmp_path: Path, events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch goes in parts, gates and norms are operators of ours, attention is made again going back."""
+    flat = "mozhu.engine.training.engines.flat"
+    monkeypatch.setattr(f"{flat}.thrift._TOKENS_AT_ONCE", 1)
+    asked = spec(max_steps=3, batch_size=4)
+    told = []
+    for name, wide in (("whole", 1 << 30), ("parts", 1)):
+        monkeypatch.setattr(f"{flat}.thrift.WIDE", wide)
+        monkeypatch.setattr(f"{flat}.short_rows.WIDE", wide)
+        run_training(asked, tmp_path / name, events)
+        told.append(events.of("step")[-3:])
+    whole, parts = told
+    assert [step["tokens"] for step in parts] == [step["tokens"] for step in whole]
+    assert [sorted(step["rows"]) for step in parts] == [sorted(step["rows"]) for step in whole]
+    assert [step["loss"] for step in parts] == pytest.approx([step["loss"] for step in whole], rel=1e-5)
+    one, two = (
+        load_file(tmp_path / name / "lora_adapter" / "adapter_model.safetensors")
+        for name in ("whole", "parts")
+    )
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-5)
+
+
 def test_the_same_spec_gives_the_same_adapter(spec: Any, tmp_path: Path, events: Any) -> None:
     for name in ("one", "two"):
         run_training(spec(), tmp_path / name, events)

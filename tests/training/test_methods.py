@@ -23,7 +23,7 @@ from mozhu.engine.inference.chat import open_chat
 from mozhu.engine.scoring.certificates_full import certify_full
 from mozhu.engine.training.engines import hf
 from mozhu.engine.training.engines.flat.forward import make_plain
-from mozhu.engine.training.engines.flat.lora import unfuse_lora
+from mozhu.engine.training.engines.flat.fuse import unfuse
 from mozhu.engine.training.forecast import forecast
 from mozhu.engine.training.preflight import preflight
 from mozhu.engine.training.run import run_training
@@ -50,7 +50,7 @@ def trained_logits(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
     def listening(network: Any, *given: Any, **more: Any) -> None:
         make_plain(network)
-        unfuse_lora(network)
+        unfuse(network)
         was_training = network.training
         network.eval()
         with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
     if spec.train_type == "multimodal" and not model.is_vision:
         raise UnsupportedTraining(train_type=spec.train_type, path=str(found.base))
     spec = with_checkpointing(spec, describe(folder), log)
+    base_print = _begin_print(found)
     several = spec.world_size > 1 or spec.strategy == "deepspeed"
     engine: TrainingEngine = Ranks() if several else slots.load("mozhu.training_engines", spec.engine)()
     for finding in engine.check(spec):
@@ -57,9 +60,9 @@ def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
         data: TrainingData = slots.load("mozhu.rooms", "vision_data")(spec, model, log)
     else:
         data = training_data(spec, found, model, folder, log)
-    base_print = _remember_base(spec, found, folder)
+    wanted_print = _remember_base(spec, found, folder, base_print())
     trained = engine.run(spec, found, data, folder, log)
-    _check_unchanged(found, base_print)
+    _check_unchanged(found, wanted_print, fingerprint(found.base))
     learn_speed(
         model, spec, trained.facts["tokens_here"], trained.facts["train_seconds"], trained.facts["device"]
     )
@@ -68,7 +71,7 @@ def _train(spec: TrainSpec, folder: Path, log: Emit) -> Outcome:
         "max_length": max_length(spec, model),
         "target_modules": [] if spec.train_type == "full" else target_modules(spec, model),
     }
-    artefact = finish_artefact(spec, found, base_print, trained, folder, resolved, log)
+    artefact = finish_artefact(spec, found, wanted_print, trained, folder, resolved, log)
     metrics = {
         name: Metric(value=value, signature=_unit(name, spec.stage))
         for name, value in trained.metrics.items()
@@ -84,7 +87,17 @@ def _unit(name: str, stage: str) -> str:
     return "nats a label token" if stage in {"sft", "pt"} else f"{stage} loss a row"
 
 
-def _remember_base(spec: TrainSpec, found: FoundModel, folder: Path) -> dict[str, str]:
+def _begin_print(found: FoundModel) -> Callable[[], dict[str, str]]:
+    """The base's fingerprint, once it is asked for: its bytes are read while libraries load and rows are prepared."""
+    pool = ThreadPoolExecutor(1)
+    printing = pool.submit(fingerprint, found.base)
+    pool.shutdown(wait=False)
+    return printing.result
+
+
+def _remember_base(
+    spec: TrainSpec, found: FoundModel, folder: Path, found_print: dict[str, str]
+) -> dict[str, str]:
     """The base's fingerprint as the run began, kept in the run folder; a resumed run must stand on the same base.
 
     Raises:
@@ -92,15 +105,14 @@ def _remember_base(spec: TrainSpec, found: FoundModel, folder: Path) -> dict[str
     """
     known = read_base_record(folder)
     if known is None:
-        found_print = fingerprint(found.base)
         write_base_record(folder, spec.model, found_print)
         return found_print
-    _check_unchanged(found, known.fingerprint)
+    _check_unchanged(found, known.fingerprint, found_print)
     return known.fingerprint
 
 
-def _check_unchanged(found: FoundModel, wanted: dict[str, str]) -> None:
+def _check_unchanged(found: FoundModel, wanted: dict[str, str], found_print: dict[str, str]) -> None:
     """The base must not change while it is trained on: the adapter would fit neither the old nor the new one."""
-    parts = differing_parts(wanted, fingerprint(found.base))
+    parts = differing_parts(wanted, found_print)
     if parts:
         raise BaseChangedMeanwhile(base=str(found.base), parts=parts)

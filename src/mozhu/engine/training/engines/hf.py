@@ -15,8 +15,9 @@ from mozhu.engine.training.defaults import WITH_OWN_INPUTS, learning_rate
 from mozhu.engine.training.engine import Trained, TrainingData
 from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.flat.forward import make_flat
-from mozhu.engine.training.engines.flat.lora import fuse_lora
+from mozhu.engine.training.engines.flat.fuse import fuse
 from mozhu.engine.training.engines.flat.probe import keeps_rows_apart
+from mozhu.engine.training.engines.flat.thrift import keep_few_products
 from mozhu.engine.training.engines.hf_network import trainable_network
 from mozhu.engine.training.engines.hf_save import save_artefact
 from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace
@@ -60,6 +61,7 @@ class HfEngine:
     ) -> Trained:
         """Train and leave ``lora_adapter/`` (or ``model/`` for a full fine-tune) in ``folder``."""
         group = this_group()
+        keep_few_products()
         torch.set_num_threads(spec.threads or max(1, free_core_count() // group.local_size))
         set_seed(spec.seed)
         described = ModelFolder.open(model.base)
@@ -157,7 +159,7 @@ def _objective(
         if keeps_rows_apart(network, data.train):
             found = _flat_objective(spec, network)
             make_flat(network)
-            fuse_lora(network)
+            fuse(network)
             return found
         if plain:
             emit("finding", level="info", code="TRAIN-041", params={"family": described.family})

@@ -19,8 +19,9 @@ from transformers import Trainer, TrainerState
 from mozhu.engine.training.checkpoints import mark_complete, remove_oldest
 from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.finite import require_finite, require_finite_loss
+from mozhu.engine.training.engines.flat.thrift import tokens_at_once
 from mozhu.engine.training.engines.length_groups import LengthGroupedSampler
-from mozhu.engine.training.engines.objective import Objective
+from mozhu.engine.training.engines.objective import Divisible, Objective
 from mozhu.engine.training.engines.quality import Quality
 from mozhu.engine.training.engines.samples import Samples
 from mozhu.kernel.errors import LossNotFinite
@@ -172,6 +173,20 @@ class EventTrainer(Trainer):
         if self.args.world_size > 1:
             items = self.accelerator.gather(items).sum()
         return batches, items
+
+    def training_step(
+        self, model: Any, inputs: Any, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """A part of the batch at a time, forward and back, where that needs less memory; gradients add up."""
+        found = torch.zeros((), device=self.args.device)
+        for part in self._parts(inputs):
+            found += super().training_step(model, part, num_items_in_batch)
+        return found
+
+    def _parts(self, batch: Any) -> Sequence[Any]:
+        alone = self.args.device.type == "cpu" and self.args.world_size == 1 and not self.is_deepspeed_enabled
+        most = tokens_at_once(self.model) if alone and self.model is not None else None
+        return batch.parts(most) if most and isinstance(batch, Divisible) else [batch]
 
     def _prepare_inputs(self, inputs: Any) -> Any:
         self.pace.step_rows.extend(inputs.row_ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -19,6 +19,15 @@ class Batch(Protocol):
 
     @property
     def items(self) -> int: ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A batch whose loss is the sum of its parts' losses."""
+
+    def parts(self, most: int) -> Sequence[Batch]:
+        """As few as have about ``most`` tokens each."""
+        ...
 
 
 class Objective(Protocol):

@@ -11,6 +11,7 @@ import torch
 
 from mozhu.engine.training.engines.flat.batch import FlatBatch, flatten
 from mozhu.engine.training.engines.flat.logps import row_sums
+from mozhu.engine.training.engines.flat.parts import even_parts
 from mozhu.engine.training.objectives import dpo_loss, orpo_loss, reward_loss
 from mozhu.engine.training.staged import Pair
 from mozhu.specs.train import TrainSpec
@@ -33,6 +34,16 @@ class PairBatch:
     @property
     def items(self) -> int:
         return len(self.row_ids)
+
+    def parts(self, most: int) -> list[PairBatch]:
+        """The batch in as few parts as have about ``most`` tokens each; a pair stays together."""
+        pairs, lengths = self.items, self.flat.lengths
+        chosen = even_parts([lengths[one] + lengths[one + pairs] for one in range(pairs)], most)
+        return [self] if len(chosen) == 1 else [self._only(part) for part in chosen]
+
+    def _only(self, pairs: Sequence[int]) -> PairBatch:
+        rows = [*pairs, *(one + self.items for one in pairs)]
+        return PairBatch(self.flat.only(rows), [self.row_ids[one] for one in pairs])
 
 
 class _Paired:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mozhu.engine.data.tokens import IGNORED, Example
+from mozhu.engine.training.engines.flat.parts import even_parts
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,30 @@ class FlatBatch:
     def rows(self) -> torch.Tensor:
         """To which row each of ``predicting`` belongs, from 0."""
         return torch.bucketize(self.predicting, self.bounds[1:].long(), right=True)
+
+    def parts(self, most: int) -> list[FlatBatch]:
+        """The batch in as few parts as have about ``most`` tokens each; a row stays whole."""
+        chosen = even_parts(self.lengths, most)
+        return [self] if len(chosen) == 1 else [self.only(rows) for rows in chosen]
+
+    def only(self, rows: Sequence[int]) -> FlatBatch:
+        """The batch of ``rows`` alone, in their order."""
+        starts, of_row = self.bounds.tolist(), self.rows
+        learned = [(of_row == row).nonzero().squeeze(1) for row in rows]
+        lengths = [self.lengths[row] for row in rows]
+        bounds = [0, *accumulate(lengths)]
+        places = [
+            self.predicting[mine] - starts[row] + begin for row, mine, begin in zip(rows, learned, bounds)
+        ]
+        return FlatBatch(
+            ids=torch.cat([self.ids[:, starts[row] : starts[row + 1]] for row in rows], dim=1),
+            positions=torch.cat([self.positions[:, starts[row] : starts[row + 1]] for row in rows], dim=1),
+            bounds=torch.tensor(bounds, dtype=torch.int32),
+            lengths=lengths,
+            predicting=torch.cat(places),
+            targets=self.targets[torch.cat(learned)],
+            row_ids=[self.row_ids[row] for row in rows] if self.row_ids else [],
+        )
 
     def inputs(self, device: torch.device) -> dict[str, Any]:
         """The keyword arguments of a transformers model: those that its variable-length kernels know."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mozhu.engine.training.engines.flat.loss import CHUNK_LOGITS, LEAST_ROWS, Room
+from mozhu.engine.training.engines.flat.head import HeadGradients, Room
 
 
 def token_logps(
@@ -42,15 +42,11 @@ class _TokenLogps(torch.autograd.Function):
         softcap: float | None,
     ) -> torch.Tensor:
         found = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-        rows = max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
-        room = Room(min(rows, len(hidden)), weight)
-        for start in range(0, len(hidden), rows):
-            part = slice(start, start + rows)
-            logits = room.logits(hidden[part], weight, bias)
-            if softcap:
-                logits = torch.tanh(logits / softcap) * softcap
-            told = logits.gather(1, targets[part, None]).squeeze(1)
-            found[part] = told - torch.logsumexp(logits, dim=-1)
+        room = Room(len(hidden), weight, bias, softcap)
+        for part in room.chunks(hidden):
+            for band, logits, _ in room.bands(part):
+                told = logits.gather(1, targets[band, None]).squeeze(1)
+                found[band] = told - torch.logsumexp(logits, dim=-1)
         ctx.save_for_backward(hidden, targets, weight, bias)
         ctx.softcap = softcap
         return found
@@ -59,33 +55,14 @@ class _TokenLogps(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         hidden, targets, weight, bias = ctx.saved_tensors
         wants_hidden, _, wants_weight, wants_bias, _ = ctx.needs_input_grad
-        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        grad_bias = torch.zeros_like(bias, dtype=torch.float32) if wants_bias else None
-        rows = max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
-        room = Room(min(rows, len(hidden)), weight)
-        for start in range(0, len(hidden), rows):
-            part = slice(start, start + rows)
-            logits, slope = room.logits(hidden[part], weight, bias), None
-            if ctx.softcap:
-                bent = torch.tanh(logits / ctx.softcap)
-                slope, logits = 1 - bent * bent, bent * ctx.softcap
-            share = torch.softmax(logits, dim=-1)
-            share.mul_(-grad[part, None])
-            share.scatter_add_(1, targets[part, None], grad[part, None])
-            if slope is not None:
-                share *= slope
-            narrow = room.narrow(share)
-            if grad_hidden is not None:
-                torch.mm(narrow, weight, out=grad_hidden[part])
-            if grad_weight is not None:
-                grad_weight += (narrow.T @ hidden[part]).float()
-            if grad_bias is not None:
-                grad_bias += share.sum(0)
-        return (
-            grad_hidden,
-            None,
-            None if grad_weight is None else grad_weight.to(weight.dtype),
-            None if grad_bias is None else grad_bias.to(bias.dtype),
-            None,
-        )
+        gradients = HeadGradients(hidden, weight, bias, (wants_hidden, wants_weight, wants_bias))
+        room = Room(len(hidden), weight, bias, ctx.softcap)
+        for part in room.chunks(hidden):
+            for band, logits, slope in room.bands(part):
+                logits.sub_(logits.logsumexp(-1, keepdim=True)).exp_().mul_(-grad[band, None])
+                logits.scatter_add_(1, targets[band, None], grad[band, None])
+                if slope is not None:
+                    logits *= slope
+            gradients.add(part, room.slopes(part))
+        grad_hidden, grad_weight, grad_bias = gradients.taken()
+        return grad_hidden, None, grad_weight, grad_bias, None

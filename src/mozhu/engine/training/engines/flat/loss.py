@@ -12,9 +12,7 @@ from typing import Any
 
 import torch
 
-# So many logits at once: 64 MiB of float32.
-CHUNK_LOGITS = 1 << 24
-LEAST_ROWS = 32
+from mozhu.engine.training.engines.flat.head import HeadGradients, Room
 
 
 def label_loss(
@@ -34,30 +32,6 @@ def label_loss(
     return total
 
 
-class Room:
-    """Memory for the logits of one chunk, taken once: fresh pages for each chunk cost as much as its arithmetic."""
-
-    def __init__(self, rows: int, weight: torch.Tensor) -> None:
-        self._narrow = torch.empty(rows, weight.shape[0], dtype=weight.dtype, device=weight.device)
-        self._wide = (
-            self._narrow
-            if weight.dtype == torch.float32
-            else torch.empty(rows, weight.shape[0], dtype=torch.float32, device=weight.device)
-        )
-
-    def logits(self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """Logits in float32, in the room's own memory."""
-        narrow = self._narrow[: len(hidden)]
-        torch.mm(hidden, weight.T, out=narrow)
-        if bias is not None:
-            narrow += bias
-        return self._wide[: len(hidden)].copy_(narrow) if self._wide is not self._narrow else narrow
-
-    def narrow(self, wide: torch.Tensor) -> torch.Tensor:
-        """``wide`` in the weight's number type."""
-        return self._narrow[: len(wide)].copy_(wide) if self._wide is not self._narrow else wide
-
-
 class _LabelLoss(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -69,43 +43,18 @@ class _LabelLoss(torch.autograd.Function):
         softcap: float | None,
         scale: float,
     ) -> torch.Tensor:
-        wanted = [hidden.requires_grad, weight.requires_grad, bias is not None and bias.requires_grad]
-        grad_hidden = torch.empty_like(hidden) if wanted[0] else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
-        grad_bias = torch.zeros_like(bias, dtype=torch.float32) if wanted[2] and bias is not None else None
+        wanted = (hidden.requires_grad, weight.requires_grad, bias is not None and bias.requires_grad)
+        gradients = HeadGradients(hidden, weight, bias, wanted)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        rows = max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
-        room = Room(min(rows, len(hidden)), weight)
-        for start in range(0, len(hidden), rows):
-            part, wanted_ids = hidden[start : start + rows], targets[start : start + rows]
-            logits = room.logits(part, weight, bias)
-            slope = None
-            if softcap:
-                bent = torch.tanh(logits / softcap)
-                slope, logits = 1 - bent * bent, bent * softcap
-            told = logits.gather(1, wanted_ids[:, None])
-            peaks = logits.amax(dim=-1, keepdim=True)
-            logits.sub_(peaks).exp_()
-            sums = logits.sum(dim=-1, keepdim=True)
-            total += (sums.log() + peaks - told).sum()
-            if not any(wanted):
-                continue
-            logits *= scale / sums
-            logits.scatter_add_(1, wanted_ids[:, None], torch.full_like(peaks, -scale))
-            if slope is not None:
-                logits *= slope
-            grad = room.narrow(logits)
-            if grad_hidden is not None:
-                torch.mm(grad, weight, out=grad_hidden[start : start + rows])
-            if grad_weight is not None:
-                grad_weight += (grad.T @ part).float()
-            if grad_bias is not None:
-                grad_bias += logits.sum(0)
-        ctx.save_for_backward(
-            grad_hidden,
-            None if grad_weight is None else grad_weight.to(weight.dtype),
-            None if grad_bias is None or bias is None else grad_bias.to(bias.dtype),
-        )
+        room = Room(len(hidden), weight, bias, softcap)
+        for part in room.chunks(hidden):
+            for band, logits, slope in room.bands(part):
+                total += _loss_and_slopes(logits, targets[band, None], scale)
+                if slope is not None:
+                    logits *= slope
+            if gradients.is_wanted:
+                gradients.add(part, room.slopes(part))
+        ctx.save_for_backward(*gradients.taken())
         return total * scale
 
     @staticmethod
@@ -115,3 +64,14 @@ class _LabelLoss(torch.autograd.Function):
             grad if grad is None or once else grad * grad_total.to(grad.dtype) for grad in ctx.saved_tensors
         ]
         return found[0], None, found[1], found[2], None, None
+
+
+def _loss_and_slopes(logits: torch.Tensor, targets: torch.Tensor, scale: float) -> torch.Tensor:
+    """The summed cross-entropy; ``logits`` become its gradient times ``scale``."""
+    told = logits.gather(1, targets)
+    peaks = logits.amax(dim=-1, keepdim=True)
+    logits.sub_(peaks).exp_()
+    sums = logits.sum(dim=-1, keepdim=True)
+    logits *= scale / sums
+    logits.scatter_add_(1, targets, torch.full_like(peaks, -scale))
+    return (sums.log() + peaks - told).sum()

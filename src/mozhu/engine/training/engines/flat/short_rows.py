@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from mozhu.engine.training.engines.flat.thrift import WIDE
+
 # Scores of all heads of one row, above which the fused attention is as fast and needs less memory.
 MOST_SCORES = 2_500_000
 
@@ -39,16 +41,16 @@ class _ShortRow(torch.autograd.Function):
         heads, length, size = query.shape[1:]
         shared = key.shape[1]
         grouped = query.reshape(shared, heads // shared * length, size)
-        scores = torch.bmm(grouped, key[0].transpose(1, 2)).float().view(heads, length, length)
-        scores.mul_(scale).masked_fill_(hidden, float("-inf"))
-        weights = torch.softmax(scores, dim=-1).to(query.dtype).view(shared, -1, length)
-        ctx.save_for_backward(grouped, key, value, weights)
+        weights = _weights(grouped, key, scale, hidden)
+        ctx.keeps = heads * size < WIDE
+        ctx.save_for_backward(grouped, key, value, weights if ctx.keeps else hidden)
         ctx.scale = scale
         return torch.bmm(weights, value[0]).view(1, heads, length, value.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grouped, key, value, weights = ctx.saved_tensors
+        grouped, key, value, kept = ctx.saved_tensors
+        weights = kept if ctx.keeps else _weights(grouped, key, ctx.scale, kept)
         shared, _, length = weights.shape
         rows = grad.reshape(shared, -1, grad.shape[-1])
         grad_value = torch.bmm(weights.transpose(1, 2), rows)
@@ -58,3 +60,11 @@ class _ShortRow(torch.autograd.Function):
         grad_key = torch.bmm(slopes.transpose(1, 2), grouped)
         grad_query = torch.bmm(slopes, key[0]).view(1, -1, length, grouped.shape[-1])
         return grad_query, grad_key[None], grad_value[None], None, None
+
+
+def _weights(grouped: torch.Tensor, key: torch.Tensor, scale: float, hidden: torch.Tensor) -> torch.Tensor:
+    """How much each query (key heads, queries, size) takes of each token, shape (key heads, queries, length)."""
+    shared, length = grouped.shape[0], key.shape[2]
+    scores = torch.bmm(grouped, key[0].transpose(1, 2)).float().view(-1, length, length)
+    scores.mul_(scale).masked_fill_(hidden, float("-inf"))
+    return torch.softmax(scores, dim=-1).to(grouped.dtype).view(shared, -1, length)
