@@ -31,7 +31,7 @@ test: install-dev  ## 测试（2 核约数分钟） · the tests
 
 test-slow: install-dev  ## 慢测试：安装、wheel、完整流程 · slow tests: installation, wheel, the whole job
 	@$(RUN) tools/services.py
-	@$(RUN) -m pytest -m slow -q
+	@$(RUN) -m pytest -m slow -n 2 --dist worksteal -q
 
 check: install-dev  ## 格式、类型、导入方向、生成文件 · format, types, import directions, generated files
 	@$(BIN)/ruff format --check .

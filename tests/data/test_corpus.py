@@ -93,10 +93,12 @@ def test_the_command_runs_all_of_it_and_ends_well(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["check", "prepare", "convert"])
-def test_a_file_of_300_mb_streams_in_bounded_memory(corpus: Any, tmp_path: Path, verb: str) -> None:
+def test_a_large_file_streams_in_bounded_memory(corpus: Any, tmp_path: Path, verb: str) -> None:
     stream = corpus("stream")
     source = tmp_path / ("rows.json" if verb == "prepare" else "rows.jsonl")
-    written = stream.write_rows(source, 100_000_000 if verb == "check" else 300_000_000)
+    written = stream.write_rows(source, 100_000_000 if verb == "check" else 150_000_000)
     line = stream.measure(verb, source, written)
     print(line)
     assert line["ok"], line
+    if verb != "check":
+        assert line["peak_mb"] < 250, "less than the rows take as objects"
