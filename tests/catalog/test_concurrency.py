@@ -86,14 +86,14 @@ KILLED = """
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("registering", "bring_files"),
-        ("registering", "write_version"),
-        ("sidecars", "write_sidecars"),
-        ("registering", "close_folder"),
+        pytest.param("registering", "bring_files", marks=pytest.mark.slow),
+        pytest.param("registering", "write_version", marks=pytest.mark.slow),
+        pytest.param("sidecars", "write_sidecars", marks=pytest.mark.slow),
+        pytest.param("registering", "close_folder", marks=pytest.mark.slow),
         ("registering", "move_in"),
-        ("registering", "read_folder"),
-        ("rows", "add_version"),
-        ("rows", "add_history"),
+        pytest.param("registering", "read_folder", marks=pytest.mark.slow),
+        pytest.param("rows", "add_version", marks=pytest.mark.slow),
+        pytest.param("rows", "add_history", marks=pytest.mark.slow),
     ],
 )
 def test_a_kill_leaves_no_half_version_and_the_same_command_ends_well(workspace, tmp_path, module, name):
@@ -114,7 +114,7 @@ def test_a_kill_leaves_no_half_version_and_the_same_command_ends_well(workspace,
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("name", ["write_version", "read_folder"])
+@pytest.mark.parametrize("name", ["write_version", pytest.param("read_folder", marks=pytest.mark.slow)])
 def test_a_kill_while_registering_in_place_is_made_good_by_the_same_command(workspace, name):
     folder = write_adapter(workspace / "5_models" / "finetuned" / "lora" / "mine")
     process = start(KILLED.format(module="registering", name=name), workspace, folder)
@@ -126,6 +126,7 @@ def test_a_kill_while_registering_in_place_is_made_good_by_the_same_command(work
         assert registry.validate("m:v1").is_whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_kill_at_any_moment_leaves_whole_versions_only(workspace, tmp_path):

@@ -89,14 +89,14 @@ def test_the_same_snapshot_from_two_processes_is_one_version(workspace, tmp_path
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("folders", "bring_files"),
-        ("folders", "copy_file"),
-        ("registering", "_record"),
-        ("folders", "close_files"),
+        pytest.param("folders", "bring_files", marks=pytest.mark.slow),
+        pytest.param("folders", "copy_file", marks=pytest.mark.slow),
+        pytest.param("registering", "_record", marks=pytest.mark.slow),
+        pytest.param("folders", "close_files", marks=pytest.mark.slow),
         ("registering", "move_in"),
-        ("folders", "facts_of"),
-        ("rows", "add_version"),
-        ("registering", "add_history"),
+        pytest.param("folders", "facts_of", marks=pytest.mark.slow),
+        pytest.param("rows", "add_version", marks=pytest.mark.slow),
+        pytest.param("registering", "add_history", marks=pytest.mark.slow),
     ],
 )
 def test_a_kill_leaves_nothing_or_a_whole_version_and_the_same_command_ends_well(
@@ -119,6 +119,7 @@ def test_a_kill_leaves_nothing_or_a_whole_version_and_the_same_command_ends_well
         assert datasets.fingerprint() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_kill_at_any_moment_leaves_whole_versions_only(workspace, tmp_path):

@@ -264,7 +264,8 @@ def test_every_artefact_has_a_certificate_that_passed(chain: Chain) -> None:
         assert manifest_problems(manifest.parent, Manifest.read(manifest)) == [], name
     merge = Certificate.read(chain.path("merged_model/certificate.json"))
     difference = next(check for check in merge.checks if check.name == "max_abs_logit_difference")
-    assert float(difference.value) <= 1e-4
+    # float32: a ten-thousandth, of the largest logit where logits are above 10
+    assert float(difference.value) <= float(difference.limit) <= 5e-4
 
 
 def test_registering_gives_ready_versions(chain: Chain) -> None:

@@ -104,7 +104,9 @@ def test_keep_best_makes_the_best_evaluation_the_artefact(spec: Any, tmp_path: P
     assert _equal(tmp_path / "short" / ADAPTER, tmp_path / "run" / ADAPTER)
 
 
-@pytest.mark.parametrize("cut", [2, 5, 8])
+@pytest.mark.parametrize(
+    "cut", [pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_early_stopping_and_the_best_survive_a_stop(
     spec: Any, tmp_path: Path, events: Any, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:

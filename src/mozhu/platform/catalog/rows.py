@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, selectinload
 
 from mozhu.kernel.errors import InTrash
@@ -66,7 +67,7 @@ def listed(
     query = (
         select(*_OF_MODEL, *_OF_VERSION)
         .select_from(Model)
-        .join(chosen.subquery("chosen"), text("chosen.id = models.id"))
+        .join(chosen.subquery("chosen"), sql("chosen.id = models.id"))
         .join(
             Version,
             (Version.model_id == Model.id) & (Version.seq == newest.correlate(Model).scalar_subquery()),

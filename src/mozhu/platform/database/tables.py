@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from mozhu.platform.database.columns import BIG
@@ -78,8 +79,8 @@ class Model(Table):
             "ix_models_in_trash",
             "updated",
             "id",
-            sqlite_where=text("trashed IS NOT NULL"),
-            postgresql_where=text("trashed IS NOT NULL"),
+            sqlite_where=sql("trashed IS NOT NULL"),
+            postgresql_where=sql("trashed IS NOT NULL"),
         ),
     )
 
