@@ -361,6 +361,12 @@ class WrongDevice(MachineError):
     code = "MODEL-014"
 
 
+class EncodersDisagree(StateError):
+    """The quick encoder gave other ids than the tokenizer's own: nothing that it encoded is kept."""
+
+    code = "MODEL-015"
+
+
 # ---------------------------------------------------------------- what strangers hand in
 class UnsafeUpload(DeniedError):
     """A file, archive or folder that is not to be loaded; ``problems`` lists why, one a line."""

@@ -12,7 +12,10 @@ from mozhu.engine.data.rows import RowProblem
 
 def present(value: dict[str, Any], names: tuple[str, ...]) -> str | None:
     """The first of ``names`` under which ``value`` has more than null (tables write null for no value)."""
-    return next((name for name in names if value.get(name) is not None), None)
+    for name in names:
+        if value.get(name) is not None:
+            return name
+    return None
 
 
 def is_alpaca(value: dict[str, Any]) -> bool:

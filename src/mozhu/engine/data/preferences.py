@@ -22,12 +22,13 @@ from mozhu.kernel.texts import text
 
 # Anthropic's HH-RLHF writes a conversation as one string.
 _SPEAKERS = re.compile(r"\n\n(Human|Assistant): ?")
+_WANTED = frozenset(chosen for chosen, _ in PAIRS)
 _SCORED = ("score", "rating", "overall_score", "reward", "rank")
 
 
 def pair_of(value: dict[str, Any]) -> tuple[str, str] | None:
     """The fields of the wanted and the unwanted answer; the first is empty where it ends the conversation."""
-    for chosen, rejected in PAIRS:
+    for chosen, rejected in () if _WANTED.isdisjoint(value) else PAIRS:
         if value.get(chosen) is not None and value.get(rejected) is not None:
             return chosen, rejected
     unwanted = present(value, UNWANTED_ONLY)

@@ -58,11 +58,13 @@ def excerpt(value: Any) -> str:
 def has_damaged_characters(value: Any) -> bool:
     """Whether any string in ``value`` holds half a character, which no UTF-8 file can hold."""
     if isinstance(value, str):
-        return _SURROGATE.search(value) is not None
+        return not value.isascii() and _SURROGATE.search(value) is not None
     if isinstance(value, dict):
-        return any(has_damaged_characters(item) for pair in value.items() for item in pair)
-    if isinstance(value, list):
-        return any(has_damaged_characters(item) for item in value)
+        for name, item in value.items():
+            if has_damaged_characters(name) or has_damaged_characters(item):
+                return True
+    elif isinstance(value, list):
+        return any(map(has_damaged_characters, value))
     return False
 
 

@@ -21,7 +21,7 @@ from mozhu.engine.data.tokens import CutRow, DroppedRow, Losses, fit_rows
 from mozhu.engine.training.token_request import OVER_LENGTH, REJECTED, TRAIN, VALIDATION, TokenRequest, refs
 from mozhu.engine.weights.template import Renderer
 from mozhu.engine.weights.tokenizer import load_tokenizer
-from mozhu.kernel.errors import NoTrainableTokens, NoUsableRows, OneLabel
+from mozhu.kernel.errors import EncodersDisagree, NoTrainableTokens, NoUsableRows, OneLabel
 from mozhu.kernel.files import json_line, reading, writing
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
@@ -43,6 +43,14 @@ def build_tokens(request: TokenRequest, folder: Path, emit: Emit) -> dict[str, A
         NoUsableRows: DATA-003. NoTrainableTokens: TRAIN-001. ParityBroken: DATA-250, before any row is encoded.
         OneLabel: TRAIN-093.
     """
+    try:
+        return _build(request, folder, emit)
+    except EncodersDisagree as error:  # from here on the tokenizer itself encodes: the files are written anew
+        emit("log", message=text("train.tokens.disagree", text=error.params["text"]))
+        return _build(request, folder, emit)
+
+
+def _build(request: TokenRequest, folder: Path, emit: Emit) -> dict[str, Any]:
     recorder = _Recorder(emit)
     renderer = Renderer.from_folder(request.base) if request.template is not None else None
     tokenizer = renderer.tokenizer if renderer else load_tokenizer(request.base)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
+from mozhu.engine.weights.quick_encoding import QuickEncoding
 from mozhu.engine.weights.template_plan import Layout, Span
 
 _BACKEND = "transformers.tokenization_utils_tokenizers"
@@ -45,7 +46,7 @@ class SpanFinder:
     def __init__(self, tokenizer: Any, added: Iterable[int]) -> None:
         self._tokenizer = tokenizer
         self._raw = tokenizer.backend_tokenizer
-        self._encode = getattr(self._raw, "encode_batch_fast", self._raw.encode_batch)
+        self._quick = QuickEncoding(self._raw)
         self._added = frozenset(added)
         anchors = _anchors(self._raw)
         self._id_of = anchors
@@ -73,7 +74,7 @@ class SpanFinder:
             self._raw.no_padding()
         if self._raw.encode_special_tokens:
             self._raw.encode_special_tokens = False
-        return [one.ids for one in self._encode(list(texts), add_special_tokens=add_special_tokens)]
+        return self._quick.encode(texts, add_special_tokens=add_special_tokens)
 
     def spans(self, layouts: Sequence[Layout], ids: Sequence[list[int]]) -> list[tuple[Span, ...] | None]:
         """For each layout the [start, end) of its answers among its ``ids``; ``None`` where it is not proven.
