@@ -21,6 +21,7 @@ import psutil
 from mozhu.specs.uploads import find_part
 
 _PIECE_BYTES = 256 << 10
+_TAIL_BYTES = 5 << 20
 
 
 class Server:
@@ -149,7 +150,7 @@ class Sender:
         for at in range(0, part.size, _PIECE_BYTES):
             piece = content[at : at + _PIECE_BYTES]
             connection.send(piece)
-            self._count(len(piece))
+            self._count(len(piece), is_inside=at + len(piece) < part.size)
         answer = connection.getresponse()
         answer.read()
         if answer.status == 200:
@@ -157,10 +158,12 @@ class Sender:
                 self.sent.acknowledged.add(number)
                 self._flying.pop(number, None)
 
-    def _count(self, size: int) -> None:
+    def _count(self, size: int, *, is_inside: bool) -> None:
+        """A cut that is due waits for a piece inside a part, so that a part is left to send and the next cut comes."""
         with self._lock:
             self.sent.bytes += size
-            if self._cuts and self.sent.bytes >= self._cuts[0][0] and not self._stopped.is_set():
+            is_due = bool(self._cuts) and self.sent.bytes >= self._cuts[0][0]
+            if is_due and is_inside and not self._stopped.is_set():
                 self._cut(self._cuts.pop(0)[1])
 
     def _cut(self, is_kill: bool) -> None:
@@ -177,8 +180,11 @@ class Sender:
 
 
 def random_cuts(size: int, count: int, kills: int, seed: int) -> list[tuple[int, bool]]:
-    """``count`` places in ``size`` bytes, of which ``kills`` end the server, spread by chance."""
+    """``count`` places in ``size`` bytes, of which ``kills`` end the server, spread by chance.
+
+    None lies in the last 5 MiB: there may be nothing but last pieces of parts left to send there.
+    """
     dice = random.Random(seed)
-    places = sorted(dice.sample(range(1, size), count))
+    places = sorted(dice.sample(range(1, size - _TAIL_BYTES), count))
     killed = set(dice.sample(range(count), kills))
     return [(place, number in killed) for number, place in enumerate(places)]
