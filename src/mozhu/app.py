@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mozhu.kernel.paths import Workspace
 from mozhu.platform.accounts.local_token import LocalToken, local_token
-from mozhu.platform.catalog.contents import may_read_content
+from mozhu.platform.catalog.access import may_read_content
 from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.events import known_events
 from mozhu.platform.catalog.models import Models

@@ -78,10 +78,18 @@ export interface paths {
         get: operations["show_model"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Model
+         * @description A version (`name:v2`), or a model with all its versions, into the trash; `confirm` says the name again.
+         */
+        delete: operations["delete_model"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Edit Model
+         * @description Type, description, licence, visibility or base; with `If-Match` only what the caller saw last is changed.
+         */
+        patch: operations["edit_model"];
         trace?: never;
     };
     "/api/v1/models/{name}/validate": {
@@ -115,9 +123,261 @@ export interface paths {
         put?: never;
         /**
          * Rescan Registry
-         * @description All rows anew from the sidecars; `keep=false` only tells what would change.
+         * @description All rows anew from the sidecars; `keep=false` only tells what would change. Only for administrators.
          */
         post: operations["rescan_registry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Notes
+         * @description The note of the version `name:v2`.
+         */
+        put: operations["set_notes"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore Model
+         * @description A version or a model out of the trash.
+         */
+        post: operations["restore_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trash/empty": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Empty Trash
+         * @description What is in the trash goes for good; `confirm=trash`. Only for administrators.
+         */
+        post: operations["empty_trash"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Aliases
+         * @description The aliases of a model; `latest` is always there and not among them.
+         */
+        get: operations["list_aliases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Alias
+         * @description `name@alias` is this version from now on.
+         */
+        put: operations["set_alias"];
+        post?: never;
+        /**
+         * Remove Alias
+         * @description The alias is no more; a protected one only with `force`.
+         */
+        delete: operations["remove_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Shares
+         * @description Who the model is shared with, for who may manage it.
+         */
+        get: operations["list_shares"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/shares/{whom}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Share
+         * @description A user or a team has this right on the model from now on.
+         */
+        put: operations["set_share"];
+        post?: never;
+        /**
+         * Remove Share
+         * @description The right is taken back.
+         */
+        delete: operations["remove_share"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Rating
+         * @description The mean of the stars, and how many gave them.
+         */
+        get: operations["show_rating"];
+        /**
+         * Rate Model
+         * @description What the caller thinks of the model; a second time replaces the first.
+         */
+        put: operations["rate_model"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Lineage
+         * @description Everything that a version, row, data set or run came from, and everything that came from it.
+         */
+        get: operations["show_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/advice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Advice
+         * @description What the naming rules say of a version, its model's name and its note, with what would follow them.
+         */
+        get: operations["show_advice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/next-version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Suggest Version
+         * @description The name that the next version would have.
+         */
+        get: operations["suggest_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Statistics
+         * @description How many models of each type, versions and bytes the caller may read, as of now.
+         */
+        get: operations["show_statistics"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -484,6 +744,39 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AdviceList */
+        AdviceList: {
+            /** Items */
+            items: components["schemas"]["AdviceWire"][];
+        };
+        /**
+         * AdviceWire
+         * @description `code` names the rule that is not followed, `suggestion` what would follow it.
+         */
+        AdviceWire: {
+            /** Code */
+            code: string;
+            /** Value */
+            value: string;
+            /** Suggestion */
+            suggestion: string;
+            /** Words */
+            words: string;
+        };
+        /** AliasWire */
+        AliasWire: {
+            /** Name */
+            name: string;
+            /** Reference */
+            reference: string;
+            /** Protected */
+            protected: boolean;
+        };
+        /** AliasesList */
+        AliasesList: {
+            /** Items */
+            items: components["schemas"]["AliasWire"][];
+        };
         /**
          * DatasetDetailWire
          * @description ``recipe`` says how ``chosen`` was made, ``used_by`` which model versions were trained on it.
@@ -615,6 +908,14 @@ export interface components {
             next: string | null;
         };
         /**
+         * DeletedWire
+         * @description References that went into the trash, or out of it for good; with `keep=false` those that would.
+         */
+        DeletedWire: {
+            /** Deleted */
+            deleted: string[];
+        };
+        /**
          * DeliveriesPage
          * @description Newest first; `next` is the id to go on before, null on the last page.
          */
@@ -653,6 +954,16 @@ export interface components {
             reason: string;
         };
         /**
+         * EdgeWire
+         * @description `target` came from `source`, which played the part `relation`.
+         */
+        EdgeWire: {
+            source: components["schemas"]["NodeWire"];
+            target: components["schemas"]["NodeWire"];
+            /** Relation */
+            relation: string;
+        };
+        /**
          * EventWire
          * @description ``id`` grows with time; ``subject`` says whether ``model`` names a model or a data set.
          */
@@ -683,6 +994,14 @@ export interface components {
             items: components["schemas"]["EventWire"][];
             /** Next */
             next: number;
+        };
+        /** FamilyWire */
+        FamilyWire: {
+            start: components["schemas"]["NodeWire"];
+            /** Nodes */
+            nodes: components["schemas"]["NodeWire"][];
+            /** Edges */
+            edges: components["schemas"]["EdgeWire"][];
         };
         /** FileWire */
         FileWire: {
@@ -739,6 +1058,22 @@ export interface components {
             next: number | null;
         };
         /**
+         * ModelEdit
+         * @description What is to change; what is left out stays. `visibility` needs the right to manage.
+         */
+        ModelEdit: {
+            /** Type */
+            type?: ("text" | "image" | "file") | null;
+            /** Description */
+            description?: string | null;
+            /** Licence */
+            licence?: string | null;
+            /** Visibility */
+            visibility?: ("private" | "team" | "everyone") | null;
+            /** Base Reference */
+            base_reference?: string | null;
+        };
+        /**
          * ModelWire
          * @description A model with its newest version.
          */
@@ -782,6 +1117,21 @@ export interface components {
             next: string | null;
         };
         /**
+         * NewAlias
+         * @description `version` is a label such as `v2`; a protected alias moves only with `force`.
+         */
+        NewAlias: {
+            /** Version */
+            version: string;
+            /** Protected */
+            protected?: boolean | null;
+            /**
+             * Force
+             * @default false
+             */
+            force: boolean;
+        };
+        /**
          * NewFile
          * @description A file that is to be sent. With its ``sha256`` it may not have to be: the store may know it.
          */
@@ -792,6 +1142,27 @@ export interface components {
             size: number;
             /** Sha256 */
             sha256?: string | null;
+        };
+        /** NewRating */
+        NewRating: {
+            /** Stars */
+            stars: number;
+            /**
+             * Comment
+             * @default
+             */
+            comment: string;
+        };
+        /**
+         * NewShare
+         * @description What a user or a team may do; each right includes those before it.
+         */
+        NewShare: {
+            /**
+             * Right
+             * @enum {string}
+             */
+            right: "read" | "use" | "write" | "manage";
         };
         /**
          * NewUpload
@@ -825,6 +1196,26 @@ export interface components {
              */
             events: string[];
         };
+        /** NextVersionWire */
+        NextVersionWire: {
+            /** Version */
+            version: string;
+        };
+        /** NodeWire */
+        NodeWire: {
+            /** Kind */
+            kind: string;
+            /** Reference */
+            reference: string;
+        };
+        /**
+         * NotesEdit
+         * @description The note of one version.
+         */
+        NotesEdit: {
+            /** Notes */
+            notes: string;
+        };
         /**
          * PartWire
          * @description `already`: it was here before, and nothing was written.
@@ -849,6 +1240,16 @@ export interface components {
             /** Answer */
             answer: string;
         };
+        /**
+         * RatingWire
+         * @description `mean` is null while nobody has rated.
+         */
+        RatingWire: {
+            /** Mean */
+            mean: number | null;
+            /** Count */
+            count: number;
+        };
         /** RescanWire */
         RescanWire: {
             /** Models */
@@ -869,6 +1270,42 @@ export interface components {
             datasets: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * ShareWire
+         * @description `subject` is `user:NAME` or `team:NAME`.
+         */
+        ShareWire: {
+            /** Subject */
+            subject: string;
+            /**
+             * Right
+             * @enum {string}
+             */
+            right: "read" | "use" | "write" | "manage";
+        };
+        /** SharesList */
+        SharesList: {
+            /** Items */
+            items: components["schemas"]["ShareWire"][];
+        };
+        /**
+         * StatisticsWire
+         * @description The statistics cards; the trash is not counted but in `trashed`.
+         */
+        StatisticsWire: {
+            /** Models */
+            models: number;
+            /** Versions */
+            versions: number;
+            /** Size Bytes */
+            size_bytes: number;
+            /** By Type */
+            by_type: {
+                [key: string]: number;
+            };
+            /** Trashed */
+            trashed: number;
         };
         /**
          * UploadFileWire
@@ -1279,6 +1716,81 @@ export interface operations {
             };
         };
     };
+    delete_model: {
+        parameters: {
+            query?: {
+                /** @description the name again: that this is meant */
+                confirm?: string;
+                /** @description the name again, for what is in use */
+                force?: string;
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edit_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     validate_model: {
         parameters: {
             query?: never;
@@ -1329,6 +1841,511 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RescanWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotesEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    empty_trash: {
+        parameters: {
+            query?: {
+                /** @description the name again: that this is meant */
+                confirm?: string;
+                /** @description only what has been in the trash for so long */
+                days?: number;
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_aliases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlias"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_alias: {
+        parameters: {
+            query?: {
+                force?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shares: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_share: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                /** @description `user:NAME` or `team:NAME` */
+                whom: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewShare"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_share: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                /** @description `user:NAME` or `team:NAME` */
+                whom: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_rating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RatingWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rate_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRating"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RatingWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_lineage: {
+        parameters: {
+            query: {
+                /** @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…` */
+                of: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FamilyWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_advice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdviceList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suggest_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NextVersionWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_statistics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatisticsWire"];
                 };
             };
             /** @description Problem */

@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import httpx2
-from typing_extensions import ParamSpec
 
-from mozhu.client import calls
 from mozhu.client.asking import AGAIN, TRIES, Ask, answer_of, headers_for, is_here, unreachable, wait_s
 from mozhu.client.stream import EventLines
+from mozhu.client.table import Requests
 from mozhu.kernel.errors import ServiceUnreachable
 from mozhu.specs.wire.datasets import DatasetWire
 from mozhu.specs.wire.events import EventWire
 from mozhu.specs.wire.models import ModelWire
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncCall(Generic[P, T]):
-    """A method of a client: makes the request, sends it, gives its answer."""
-
-    def __init__(self, make: Callable[P, Ask[T]]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    def __get__(self, client: AsyncClient, owner: type[AsyncClient]) -> Callable[P, Awaitable[T]]:
-        def call(*args: P.args, **given: P.kwargs) -> Awaitable[T]:
-            return client.send(self._make(*args, **given))
-
-        return call
-
-
-class AsyncClient:
+class AsyncClient(Requests):
     """Speaks to the service at ``server``; an async context manager. See :class:`mozhu.client.client.Client`."""
-
-    models = AsyncCall(calls.models)
-    model = AsyncCall(calls.model)
-    files = AsyncCall(calls.files)
-    validate_model = AsyncCall(calls.validate_model)
-    rescan = AsyncCall(calls.rescan)
-    datasets = AsyncCall(calls.datasets)
-    dataset = AsyncCall(calls.dataset)
-    dataset_row = AsyncCall(calls.dataset_row)
-    validate_dataset = AsyncCall(calls.validate_dataset)
-    events = AsyncCall(calls.events)
-    webhooks = AsyncCall(calls.webhooks)
-    webhook = AsyncCall(calls.webhook)
-    add_webhook = AsyncCall(calls.add_webhook)
-    remove_webhook = AsyncCall(calls.remove_webhook)
-    deliveries = AsyncCall(calls.deliveries)
 
     def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
         self.server = server.rstrip("/")

@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mozhu.client.asking import Ask, get, segment
+from mozhu.specs.wire.catalogue import (
+    AdviceList,
+    AliasesList,
+    DeletedWire,
+    FamilyWire,
+    NextVersionWire,
+    RatingWire,
+    RightName,
+    SharesList,
+    StatisticsWire,
+)
 from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
 from mozhu.specs.wire.events import EventsPage
 from mozhu.specs.wire.files import FilesList
@@ -12,8 +23,20 @@ from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, Val
 from mozhu.specs.wire.webhooks import DeliveriesPage, WebhooksList, WebhookWire
 
 
-def models(search: str | None = None, limit: int | None = None, cursor: str | None = None) -> Ask[ModelsPage]:
-    return get("/models", search=search, limit=limit, cursor=cursor)
+def models(
+    search: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+    *,
+    type: str | None = None,
+    tag: str | None = None,
+    owner: str | None = None,
+    state: str | None = None,
+    sort: str | None = None,
+    trash: bool | None = None,
+) -> Ask[ModelsPage]:
+    filters = {"type": type, "tag": tag, "owner": owner, "state": state, "sort": sort, "trash": trash}
+    return get("/models", search=search, limit=limit, cursor=cursor, **filters)
 
 
 def model(name: str, limit: int | None = None, before: int | None = None) -> Ask[ModelDetailWire]:
@@ -26,6 +49,81 @@ def files(reference: str) -> Ask[FilesList]:
 
 def validate_model(name: str) -> Ask[ValidationWire]:
     return Ask("POST", f"/models/{segment(name)}/validate")
+
+
+def edit_model(name: str, *, if_match: str | None = None, **fields: str) -> Ask[ModelDetailWire]:
+    """Set ``type``, ``description``, ``licence``, ``visibility``, ``base_reference``."""
+    return Ask("PATCH", f"/models/{segment(name)}", body=fields, headers=_matching(if_match))
+
+
+def set_notes(reference: str, notes: str, *, if_match: str | None = None) -> Ask[ModelDetailWire]:
+    body = {"notes": notes}
+    return Ask("PUT", f"/models/{segment(reference)}/notes", body=body, headers=_matching(if_match))
+
+
+def delete_model(reference: str, *, force: bool = False, keep: bool = True) -> Ask[DeletedWire]:
+    """Into the trash; ``keep=False`` only tells what would go, ``force`` takes what is in use too."""
+    params = {"confirm": reference, "force": reference if force else None, "keep": keep}
+    return Ask("DELETE", f"/models/{segment(reference)}", params)
+
+
+def restore_model(reference: str) -> Ask[ModelDetailWire]:
+    return Ask("POST", f"/models/{segment(reference)}/restore")
+
+
+def empty_trash(days: int = 30, keep: bool = True) -> Ask[DeletedWire]:
+    return Ask("POST", "/trash/empty", {"confirm": "trash", "days": days, "keep": keep})
+
+
+def aliases(name: str) -> Ask[AliasesList]:
+    return get(f"/models/{segment(name)}/aliases")
+
+
+def set_alias(
+    name: str, alias: str, version: str, *, protected: bool | None = None, force: bool = False
+) -> Ask[AliasesList]:
+    body = {"version": version, "protected": protected, "force": force}
+    return Ask("PUT", f"/models/{segment(name)}/aliases/{segment(alias)}", body=body)
+
+
+def remove_alias(name: str, alias: str, *, force: bool = False) -> Ask[AliasesList]:
+    return Ask("DELETE", f"/models/{segment(name)}/aliases/{segment(alias)}", {"force": force})
+
+
+def shares(name: str) -> Ask[SharesList]:
+    return get(f"/models/{segment(name)}/shares")
+
+
+def set_share(name: str, whom: str, right: RightName) -> Ask[SharesList]:
+    return Ask("PUT", f"/models/{segment(name)}/shares/{segment(whom)}", body={"right": right})
+
+
+def remove_share(name: str, whom: str) -> Ask[SharesList]:
+    return Ask("DELETE", f"/models/{segment(name)}/shares/{segment(whom)}")
+
+
+def rating(name: str) -> Ask[RatingWire]:
+    return get(f"/models/{segment(name)}/rating")
+
+
+def rate_model(name: str, stars: int, comment: str = "") -> Ask[RatingWire]:
+    return Ask("PUT", f"/models/{segment(name)}/rating", body={"stars": stars, "comment": comment})
+
+
+def lineage(of: str) -> Ask[FamilyWire]:
+    return get("/lineage", of=of)
+
+
+def advice(reference: str) -> Ask[AdviceList]:
+    return get(f"/models/{segment(reference)}/advice")
+
+
+def next_version(name: str) -> Ask[NextVersionWire]:
+    return get(f"/models/{segment(name)}/next-version")
+
+
+def statistics() -> Ask[StatisticsWire]:
+    return get("/statistics")
 
 
 def rescan(keep: bool = True) -> Ask[RescanWire]:
@@ -72,3 +170,7 @@ def remove_webhook(webhook_id: str) -> Ask[None]:
 
 def deliveries(webhook_id: str, before: int | None = None, limit: int | None = None) -> Ask[DeliveriesPage]:
     return get(f"/webhooks/{segment(webhook_id)}/deliveries", before=before, limit=limit)
+
+
+def _matching(tag: str | None) -> dict[str, str]:
+    return {} if tag is None else {"If-Match": tag}

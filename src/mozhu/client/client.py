@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import httpx2
-from typing_extensions import ParamSpec
 
-from mozhu.client import calls
 from mozhu.client.asking import (
     AGAIN,
     TRIES,
@@ -22,30 +20,16 @@ from mozhu.client.asking import (
     wait_s,
 )
 from mozhu.client.stream import EventLines
+from mozhu.client.table import Requests
 from mozhu.kernel.errors import ServiceUnreachable
 from mozhu.specs.wire.datasets import DatasetWire
 from mozhu.specs.wire.events import EventWire
 from mozhu.specs.wire.models import ModelWire
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Call(Generic[P, T]):
-    """A method of a client: makes the request, sends it, gives its answer."""
-
-    def __init__(self, make: Callable[P, Ask[T]]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    def __get__(self, client: Client, owner: type[Client]) -> Callable[P, T]:
-        def call(*args: P.args, **given: P.kwargs) -> T:
-            return client.send(self._make(*args, **given))
-
-        return call
-
-
-class Client:
+class Client(Requests):
     """Speaks to the service at ``server``; a context manager, safe in several threads.
 
     A request that can be repeated is sent again when the connection breaks or the service is busy. What the
@@ -54,22 +38,6 @@ class Client:
     Args:
         token: The bearer token; without it that of ``MOZHU_TOKEN``.
     """
-
-    models = Call(calls.models)
-    model = Call(calls.model)
-    files = Call(calls.files)
-    validate_model = Call(calls.validate_model)
-    rescan = Call(calls.rescan)
-    datasets = Call(calls.datasets)
-    dataset = Call(calls.dataset)
-    dataset_row = Call(calls.dataset_row)
-    validate_dataset = Call(calls.validate_dataset)
-    events = Call(calls.events)
-    webhooks = Call(calls.webhooks)
-    webhook = Call(calls.webhook)
-    add_webhook = Call(calls.add_webhook)
-    remove_webhook = Call(calls.remove_webhook)
-    deliveries = Call(calls.deliveries)
 
     def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
         self.server = server.rstrip("/")

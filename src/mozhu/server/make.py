@@ -17,9 +17,25 @@ from mozhu.server.feed import Feed
 from mozhu.server.gate import Gate, Stopping
 from mozhu.server.metrics import Metrics
 from mozhu.server.rounds import Rounds
-from mozhu.server.routes import datasets, events, files, health, models, uploads, webhooks
+from mozhu.server.routes import (
+    aliases,
+    datasets,
+    editing,
+    events,
+    files,
+    health,
+    lineage,
+    models,
+    sharing,
+    uploads,
+    webhooks,
+)
 from mozhu.specs.wire.place import PREFIX
 
+_ROOMS = (
+    *(health, models, editing, aliases, sharing, lineage),
+    *(datasets, events, files, uploads, webhooks),
+)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -43,7 +59,7 @@ def make_app(composition: Composition) -> FastAPI:
         Gate, hosts=_hosts(composition), metrics=app.state.metrics, stopping=app.state.stopping
     )
     problems.install(app)
-    for room in (health, models, datasets, events, files, uploads, webhooks):
+    for room in _ROOMS:
         app.include_router(room.router)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app

@@ -32,6 +32,11 @@ class Subject:
 LOCAL_ADMIN = Subject("local", ("local",), True)
 
 
+def subject_named(user: str) -> Subject:
+    """The subject of a user's name, with no team: those come with accounts."""
+    return LOCAL_ADMIN if user == LOCAL_ADMIN.user else Subject(user)
+
+
 def includes(held: Right, wanted: Right) -> bool:
     """Whether who holds ``held`` may do what needs ``wanted``."""
     return RIGHTS.index(held) >= RIGHTS.index(wanted)

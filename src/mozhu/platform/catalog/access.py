@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import NotAllowed, UnknownReference
 from mozhu.platform.accounts.subject import RIGHTS, Right, Subject, includes
-from mozhu.platform.database.tables import Model
-from mozhu.platform.database.tables_assets import Share
+from mozhu.platform.catalog.events import OF_DATASET, OF_MODEL
+from mozhu.platform.database.tables import LOCAL, Dataset, History, Model, Version
+from mozhu.platform.database.tables_assets import Share, VersionFile
 
 
 def readable(subject: Subject) -> ColumnElement[bool]:
@@ -51,3 +52,56 @@ def demand(session: Session, subject: Subject, model: Model, wanted: Right) -> N
         raise UnknownReference(reference=model.name, known=[])
     if not may(session, subject, model, wanted):
         raise NotAllowed(user=subject.user, name=model.name, right=wanted, owner=model.owner)
+
+
+def demand_readable(
+    session: Session, subject: Subject, name: str, reference: str, owner: str = LOCAL
+) -> None:
+    """Go on only where ``subject`` may read the model ``name``; else it is as if there were none.
+
+    Raises:
+        UnknownReference: REG-001, also where there is no such model.
+    """
+    if subject.is_admin:
+        return
+    query = select(Model.id).where(Model.owner == owner, Model.name == name, readable(subject))
+    if session.scalar(query) is None:
+        raise UnknownReference(reference=reference, known=[])
+
+
+def demand_administrator(subject: Subject, what: str) -> None:
+    """Go on only for who administers the installation.
+
+    Raises:
+        NotAllowed: REG-023.
+    """
+    if not subject.is_admin:
+        raise NotAllowed(user=subject.user, name=what, right="manage", owner=LOCAL)
+
+
+def readable_datasets(subject: Subject) -> ColumnElement[bool]:
+    """The data sets that ``subject`` may read: their own and their teams'."""
+    if subject.is_admin:
+        return true()
+    return or_(Dataset.owner == subject.user, Dataset.team.in_(subject.teams))
+
+
+def readable_history(subject: Subject) -> ColumnElement[bool]:
+    """What happened to that which ``subject`` may read; of the whole catalogue only administrators are told."""
+    if subject.is_admin:
+        return true()
+    models = select(Model.name).where(readable(subject))
+    datasets = select(Dataset.name).where(readable_datasets(subject))
+    return or_(
+        and_(History.subject == OF_MODEL, History.model.in_(models)),
+        and_(History.subject == OF_DATASET, History.model.in_(datasets)),
+    )
+
+
+def may_read_content(session: Session, subject: Subject, digest: str) -> bool:
+    """Whether a version that ``subject`` may read has a file of the content ``digest``."""
+    holding = select(VersionFile.sha256).join(Version, Version.id == VersionFile.version_id)
+    holding = holding.join(Model, Model.id == Version.model_id)
+    return bool(
+        session.scalar(select(exists(holding.where(VersionFile.sha256 == digest, readable(subject)))))
+    )

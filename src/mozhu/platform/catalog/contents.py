@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import MissingFile
 from mozhu.kernel.progress import iso_time, utc_now
-from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog import rows
 from mozhu.platform.catalog.artefacts import MANIFEST
 from mozhu.platform.catalog.places import LINKED
@@ -42,11 +41,6 @@ def record_contents(session: Session, store: BlobStore, folder: Path, manifest: 
     now = iso_time(utc_now())
     for file in manifest.files:
         contents.record_blob(session, file.sha256, file.size, now)
-
-
-def may_read_content(session: Session, subject: Subject, digest: str) -> bool:
-    """Whether ``subject`` may read a content by way of some version. Versions are one administrator's today."""
-    return subject.is_admin
 
 
 def held_by_versions(session: Session, models: Path) -> Iterator[Held]:

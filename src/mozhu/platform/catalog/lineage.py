@@ -15,10 +15,13 @@ from typing import Any, Literal
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from mozhu.platform.accounts.subject import Subject
+from mozhu.platform.catalog.access import readable, readable_datasets
 from mozhu.platform.catalog.artefacts import BASE, CERTIFICATE, json_object
 from mozhu.platform.catalog.references import parse_reference
 from mozhu.platform.catalog.sidecars import CONFIG_SIDECAR
 from mozhu.platform.catalog.views import VersionFacts
+from mozhu.platform.database.tables import Dataset, Model
 from mozhu.platform.database.tables_assets import LineageEdge
 
 # Kinds of nodes whose edges do not come from version folders and outlive a rescan.
@@ -97,24 +100,74 @@ def clear(session: Session) -> None:
     )
 
 
-def family(session: Session, start: Node) -> Family:
-    """Everything that ``start`` came from and everything that came from it."""
-    edges = {*_walk(session, start, "from"), *_walk(session, start, "to")}
+def sees(session: Session, subject: Subject, node: Node) -> bool:
+    """Whether ``subject`` may ask for the family of ``node``."""
+    return _Sight(session, subject).shows(node)
+
+
+def knows(session: Session, subject: Subject, found: Family) -> bool:
+    """Whether there is something registered in ``found`` that ``subject`` may read."""
+    names: dict[str, set[str]] = {"version": set(), "dataset": set()}
+    for node in found.nodes:
+        parsed = parse_reference(node.reference)
+        if node.kind in names and parsed is not None:
+            names[node.kind].add(parsed.name)
+    models = select(Model.id).where(Model.name.in_(names["version"]), readable(subject))
+    datasets = select(Dataset.id).where(Dataset.name.in_(names["dataset"]), readable_datasets(subject))
+    return any(session.scalar(query.limit(1)) is not None for query in (models, datasets))
+
+
+def family(session: Session, subject: Subject, start: Node) -> Family:
+    """Everything that ``start`` came from and everything that came from it.
+
+    It ends at registered versions and data sets that ``subject`` may not read: neither they nor what lies behind
+    them is told.
+    """
+    sight = _Sight(session, subject)
+    edges = {*_walk(sight, start, "from"), *_walk(sight, start, "to")}
     if start.kind == "row":
         data = Node("dataset", start.reference.partition("#")[0])
-        edges = {Edge(start, data, "row"), *_walk(session, data, "to")}
+        edges = {Edge(start, data, "row"), *_walk(sight, data, "to")}
     return Family(start, tuple(sorted(edges)))
 
 
-def _walk(session: Session, start: Node, way: Way) -> set[Edge]:
+@dataclass(frozen=True)
+class _Sight:
+    """What one subject sees of the graph."""
+
+    session: Session
+    subject: Subject
+
+    def shows(self, node: Node) -> bool:
+        """Whether ``node`` is not registered, or something that the subject may read."""
+        if self.subject.is_admin or node.kind not in ("version", "dataset", "row"):
+            return True
+        parsed = parse_reference(node.reference.partition("#")[0])
+        if parsed is None:
+            return True
+        table, may = (
+            (Model, readable(self.subject))
+            if node.kind == "version"
+            else (Dataset, readable_datasets(self.subject))
+        )
+        named = select(table.id).where(table.name == parsed.name)
+        if self.session.scalar(named.limit(1)) is None:
+            return True
+        return self.session.scalar(named.where(may).limit(1)) is not None
+
+
+def _walk(sight: _Sight, start: Node, way: Way) -> set[Edge]:
     found: set[Edge] = set()
     seen, front = {start}, [start]
     while front and len(seen) < _MOST_NODES:
-        edges = {edge for node in front for edge in _beside(session, node, way)}
-        found |= edges
-        ends = {edge.source if way == "from" else edge.target for edge in edges}
-        front = sorted(ends - seen)
-        seen |= ends
+        edges = {edge for node in front for edge in _beside(sight.session, node, way)}
+        ends = {edge: edge.source if way == "from" else edge.target for edge in edges}
+        shown = {node for node in set(ends.values()) - seen if sight.shows(node)} | (
+            set(ends.values()) & seen
+        )
+        found |= {edge for edge in edges if ends[edge] in shown}
+        front = sorted(shown - seen)
+        seen |= shown
     return found
 
 

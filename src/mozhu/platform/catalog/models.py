@@ -30,9 +30,9 @@ from mozhu.kernel.paths import Workspace, check_name, next_version
 from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, RIGHTS, VISIBILITIES, Right, Subject
 from mozhu.platform.catalog import changes, events, rows, searching
-from mozhu.platform.catalog.access import demand, readable
+from mozhu.platform.catalog.access import demand, demand_administrator, readable
 from mozhu.platform.catalog.cards import card_of, card_path, recount, write_card
-from mozhu.platform.catalog.lineage import Edge, Family, Node, add_edges, family, node_of
+from mozhu.platform.catalog.lineage import Edge, Family, Node, add_edges, family, knows, node_of, sees
 from mozhu.platform.catalog.naming import NameAdvice, advice_for
 from mozhu.platform.catalog.references import LATEST, parse_reference
 from mozhu.platform.catalog.room import CatalogueRoom
@@ -178,11 +178,17 @@ class Models(CatalogueRoom):
             recount(change.session, change.model)
             change.tell(events.VERSION_RESTORED, reference)
 
-    def empty_trash(self, *, days: int = 30, keep: bool = True) -> tuple[str, ...]:
+    def empty_trash(
+        self, *, subject: Subject = LOCAL_ADMIN, days: int = 30, keep: bool = True
+    ) -> tuple[str, ...]:
         """Remove rows and folders of what has been in the trash for ``days``; blobs are freed by ``registry gc``.
 
         Returns the references that are gone for good.
+
+        Raises:
+            NotAllowed: REG-023, for anyone but an administrator.
         """
+        demand_administrator(subject, "5_models")
         database = self._existing()
         if database is None:
             return ()
@@ -308,6 +314,19 @@ class Models(CatalogueRoom):
                 there.right = right
             change.tell(events.SHARED, details={"with": with_whom, "right": right})
 
+    def shares(
+        self, name: str, *, subject: Subject = LOCAL_ADMIN, owner: str = LOCAL
+    ) -> tuple[tuple[str, str], ...]:
+        """Who the model is shared with (``user:ann``, ``team:vision``) and their rights, for who may manage it.
+
+        Raises:
+            UnknownReference: REG-001. NotAllowed: REG-023.
+        """
+        with self._seeing(name, owner, subject) as (session, model):
+            demand(session, subject, model, "manage")
+            query = select(Share.subject, Share.right).where(Share.model_id == model.id)
+            return tuple((row[0], row[1]) for row in session.execute(query.order_by(Share.subject)))
+
     def rate(
         self, name: str, stars: int, comment: str = "", *, subject: Subject = LOCAL_ADMIN, owner: str = LOCAL
     ) -> None:
@@ -330,13 +349,18 @@ class Models(CatalogueRoom):
             mean, count = session.execute(query).one()
             return (float(mean) if count else None), count
 
-    def suggest(self, name: str, *, owner: str = LOCAL) -> str:
-        """The version name that would follow, which is not in use, in the trash neither."""
+    def suggest(self, name: str, *, subject: Subject = LOCAL_ADMIN, owner: str = LOCAL) -> str:
+        """The version name that would follow, which is not in use, in the trash neither.
+
+        Of a name that ``subject`` may not read it is the first one, as of a name that nobody has.
+        """
         database = self._existing()
         labels: list[str] = []
         if database is not None:
             with database.reading() as session:
-                labels = rows.labels(session, name, owner)
+                query = select(Model.id).where(Model.owner == owner, Model.name == name, readable(subject))
+                seen = session.scalar(query) is not None
+                labels = rows.labels(session, name, owner) if seen else []
         label = next_version(labels[0] if labels else None)
         while label in labels:
             label = next_version(label)
@@ -361,16 +385,22 @@ class Models(CatalogueRoom):
         """Everything that a version, row, run or data set came from, and everything that came from it.
 
         ``reference``: ``name``, ``name:v2``, ``name@alias``; ``data:v3#118``; ``run://…``, ``dataset://data:v3``.
-        Of versions that ``subject`` may not read only the reference is told.
+        It ends at what ``subject`` may not read.
+
+        Raises:
+            UnknownReference: REG-001.
         """
         node = node_of(reference)
         if node.kind != "version":
             with self._opened().reading() as session:
-                return family(session, node)
+                found = family(session, subject, node) if sees(session, subject, node) else None
+                if found is None or not (subject.is_admin or knows(session, subject, found)):
+                    raise UnknownReference(reference=reference, known=[])
+                return found
         with self._seeing(reference, owner, subject) as (session, model):
             change = _Change(session, model, "", subject)
             label = change.version(reference, trashed=True).label
-            return family(session, Node("version", f"{model.name}:{label}"))
+            return family(session, subject, Node("version", f"{model.name}:{label}"))
 
     def connect(self, edges: Sequence[Edge]) -> None:
         """Edges of other rooms are in the graph: an endpoint that serves a version, an answer of an endpoint."""

@@ -117,6 +117,11 @@ def model_named(session: Session, name: str, owner: str = LOCAL) -> ModelView | 
     return found[0][1] if found else None
 
 
+def model_row(session: Session, name: str, owner: str = LOCAL) -> Model:
+    """The row of a model that is known to be there."""
+    return session.scalars(select(Model).where(Model.owner == owner, Model.name == name)).one()
+
+
 def near_names(session: Session, wanted: str, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
     """Names of models like ``wanted`` that ``may`` be told; some that there are where none is like it.
 
@@ -263,9 +268,9 @@ def set_state(session: Session, view: VersionView, state: State, *, certified: b
     return version_view(model, version)
 
 
-def trained_on(session: Session, reference: str, owner: str = LOCAL) -> list[str]:
-    """References of the model versions whose training names the data ``reference``, oldest first."""
-    query = _versions(owner).where(Version.training_dataset == reference).order_by(Version.registered)
+def trained_on(session: Session, reference: str, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
+    """References of the model versions that fulfil ``may`` and whose training names ``reference``, oldest first."""
+    query = _versions(owner).where(Version.training_dataset == reference, may).order_by(Version.registered)
     return [f"{model.name}:{version.label}" for model, version in session.execute(query)]
 
 
@@ -304,9 +309,9 @@ def newest_event(session: Session) -> int:
     return session.scalar(select(func.max(History.id))) or 0
 
 
-def events_after(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
-    """At most ``limit`` lines of the history behind number ``after``, oldest first."""
-    query = select(History).where(History.id > after).order_by(History.id).limit(limit)
+def events_after(session: Session, after: int, limit: int, may: ColumnElement[bool]) -> list[dict[str, Any]]:
+    """At most ``limit`` lines of the history behind number ``after`` that fulfil ``may``, oldest first."""
+    query = select(History).where(History.id > after, may).order_by(History.id).limit(limit)
     return [
         {
             "id": line.id,

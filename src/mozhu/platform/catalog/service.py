@@ -11,13 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import true
 from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import MissingFile, UnknownReference, VersionFailed
 from mozhu.kernel.files import sha256_json
 from mozhu.kernel.progress import iso_time
+from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import rows
+from mozhu.platform.catalog.access import (
+    demand,
+    demand_administrator,
+    demand_readable,
+    readable,
+    readable_history,
+)
 from mozhu.platform.catalog.artefacts import MANIFEST, Artefact, find_artefact
 from mozhu.platform.catalog.events import OF_STATE, Happening
 from mozhu.platform.catalog.facts import state_of
@@ -80,7 +87,14 @@ class Registry(CatalogueRoom):
         candidate = check_candidate(artefact, wishes, source=str(path), now=self._clock())
         return register_candidate(self._opened(), self.store, self.models, candidate, copy=copy)
 
-    def show(self, reference: str, *, limit: int | None = None, before: int | None = None) -> ModelDetail:
+    def show(
+        self,
+        reference: str,
+        *,
+        subject: Subject = LOCAL_ADMIN,
+        limit: int | None = None,
+        before: int | None = None,
+    ) -> ModelDetail:
         """A model, its versions and its history; ``chosen`` is the version that ``reference`` names.
 
         Args:
@@ -91,10 +105,10 @@ class Registry(CatalogueRoom):
             UnknownReference: REG-001 with the nearest names.
         """
         wanted = self._parsed(reference)
-        with self._looking(reference) as session:
+        with self._looking(reference, wanted, subject) as session:
             model = rows.model_named(session, wanted.name)
             if model is None:
-                raise _unknown(session, reference, wanted.name)
+                raise _unknown(session, reference, wanted.name, subject)
             chosen = _chosen(session, wanted, model.newest)
             more = None if limit is None else limit + 1
             versions = rows.versions_of(session, wanted.name, limit=more, before=before)
@@ -103,17 +117,17 @@ class Registry(CatalogueRoom):
             history = tuple(rows.history_of(session, wanted.name))
             return ModelDetail(model, chosen, tuple(shown), history, following)
 
-    def version(self, reference: str) -> VersionView:
+    def version(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> VersionView:
         """The version that ``reference`` names, without its model's others.
 
         Raises:
             UnknownReference: REG-001 with the nearest names.
         """
         wanted = self._parsed(reference)
-        with self._looking(reference) as session:
+        with self._looking(reference, wanted, subject) as session:
             newest = rows.newest_version(session, wanted.name)
             if newest is None:
-                raise _unknown(session, reference, wanted.name)
+                raise _unknown(session, reference, wanted.name, subject)
             return _chosen(session, wanted, newest)
 
     def files(self, version: VersionView) -> list[ManifestFile]:
@@ -174,12 +188,27 @@ class Registry(CatalogueRoom):
             problems=inspection.problems,
         )
 
-    def rescan(self, *, keep: bool = True) -> RescanReport:
+    def validate_version(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> ValidationReport:
+        """As :meth:`validate`, of a registered version only: never of a path, and for who may write to its model.
+
+        Raises:
+            UnknownReference: REG-001. NotAllowed: REG-023.
+        """
+        version = self.version(reference, subject=subject)
+        with self._opened().reading() as session:
+            demand(session, subject, rows.model_row(session, version.name, version.owner), "write")
+        return self.validate(self.folder_of(version))
+
+    def rescan(self, *, subject: Subject = LOCAL_ADMIN, keep: bool = True) -> RescanReport:
         """All rows anew from the sidecars below ``5_models``; the same twice changes nothing.
 
         Args:
             keep: False only tells what would change.
+
+        Raises:
+            NotAllowed: REG-023, for anyone but an administrator.
         """
+        demand_administrator(subject, "5_models")
         return rebuild(self._opened(), self.models, iso_time(self._clock()), keep=keep)
 
     def fingerprint(self) -> str:
@@ -201,20 +230,21 @@ class Registry(CatalogueRoom):
         with database.reading() as session:
             return rows.newest_event(session)
 
-    def events_after(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """What happened behind number ``after``, oldest first."""
+    def events_after(self, after: int, limit: int, *, subject: Subject = LOCAL_ADMIN) -> list[dict[str, Any]]:
+        """What happened behind number ``after`` to that which ``subject`` may read, oldest first."""
         database = self._existing()
         if database is None:
             return []
         with database.reading() as session:
-            return rows.events_after(session, after, limit)
+            return rows.events_after(session, after, limit, readable_history(subject))
 
     @contextmanager
-    def _looking(self, reference: str) -> Iterator[Session]:
+    def _looking(self, reference: str, wanted: Reference, subject: Subject) -> Iterator[Session]:
         database = self._existing()
         if database is None:
             raise UnknownReference(reference=reference, known=[])
         with database.reading() as session:
+            demand_readable(session, subject, wanted.name, reference)
             yield session
 
     def _parsed(self, reference: str) -> Reference:
@@ -318,8 +348,8 @@ def _chosen(session: Session, wanted: Reference, newest: VersionView) -> Version
     return found
 
 
-def _unknown(session: Session, reference: str, name: str) -> UnknownReference:
-    return UnknownReference(reference=reference, known=rows.near_names(session, name, true()))
+def _unknown(session: Session, reference: str, name: str, subject: Subject) -> UnknownReference:
+    return UnknownReference(reference=reference, known=rows.near_names(session, name, readable(subject)))
 
 
 def _relative(models: Path, artefact: Artefact) -> str | None:

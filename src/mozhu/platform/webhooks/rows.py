@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from mozhu.platform.accounts.subject import Subject
+from mozhu.platform.catalog.access import readable_history
 from mozhu.platform.database.tables import History
 from mozhu.platform.database.tables_server import DeliveryRow, WebhookRow
 from mozhu.platform.webhooks.views import EVERYTHING, DeliveryView, Due, WebhookView
 
 _EVENTS_AT_ONCE = 500
+SubjectOf = Callable[[str], Subject]
 
 
 def webhooks(session: Session, owner: str | None) -> list[WebhookView]:
@@ -42,13 +46,18 @@ def has_news(session: Session) -> bool:
     return session.scalar(behind) is not None
 
 
-def make_deliveries(session: Session, now: str) -> int:
-    """Each event that a webhook has not seen and wants becomes a delivery; how many there were."""
+def make_deliveries(session: Session, now: str, subject_of: SubjectOf) -> int:
+    """Each event that a webhook has not seen, wants, and whose owner may read becomes a delivery; how many."""
     made = 0
     for row in session.scalars(select(WebhookRow).where(WebhookRow.active)):
         query = select(History).where(History.id > row.seen).order_by(History.id).limit(_EVENTS_AT_ONCE)
-        for line in session.scalars(query):
+        lines = list(session.scalars(query))
+        may = History.id.in_([line.id for line in lines]), readable_history(subject_of(row.owner))
+        told = set(session.scalars(select(History.id).where(*may))) if lines else set()
+        for line in lines:
             row.seen = line.id
+            if line.id not in told:
+                continue
             if EVERYTHING in row.events or line.what in row.events:
                 session.add(_delivery(row.id, line, now))
                 made += 1

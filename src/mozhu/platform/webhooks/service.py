@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from mozhu.kernel.errors import ForbiddenAddress, UnknownEvents, UnknownWebhook
 from mozhu.kernel.progress import iso_time, utc_now
-from mozhu.platform.accounts.subject import Subject
+from mozhu.platform.accounts.subject import Subject, subject_named
 from mozhu.platform.database.engine import Database
 from mozhu.platform.database.tables_server import WebhookRow
 from mozhu.platform.webhooks import rows
@@ -28,6 +28,7 @@ class Webhooks:
     Args:
         known: The names of the events there are.
         private: Whether addresses of the own network may be sent to.
+        subject_of: The subject behind the name of a webhook's owner; a webhook tells what they may read.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Webhooks:
         known: Sequence[str],
         *,
         private: bool = False,
+        subject_of: rows.SubjectOf = subject_named,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._known = tuple(sorted(known))
         self._private = private
+        self._subject_of = subject_of
         self._clock = clock
 
     def add(self, subject: Subject, url: str, events: Sequence[str]) -> WebhookView:
@@ -107,7 +110,7 @@ class Webhooks:
         if not news and not due:
             return 0
         with self._database.writing() as session:
-            rows.make_deliveries(session, iso_time(now))
+            rows.make_deliveries(session, iso_time(now), self._subject_of)
             session.flush()
             taken = rows.take_due(session, iso_time(now), iso_time(now + _LEASE), _AT_ONCE)
         for each in taken:

@@ -34,7 +34,7 @@ def list_datasets(
     """Data sets with their newest versions, last changed first."""
     question = {"search": search, "state": state}
     after = key_of(cursor, question, (str, str))
-    datasets = services.datasets.list_datasets(search, state)
+    datasets = services.datasets.list_datasets(search, state, subject=asks)
     if after:
         datasets = [dataset for dataset in datasets if [dataset.updated, dataset.name] < after]
     shown, rest = datasets[:limit], datasets[limit:]
@@ -45,17 +45,16 @@ def list_datasets(
 @router.get("/datasets/{name}", response_model=DatasetDetailWire)
 def show_dataset(request: Request, services: Services, asks: Asks, name: Name) -> Response:
     """One data set, how it was made, who used it, and its history."""
-    return found(request, services.datasets.show(name).to_json())
+    return found(request, services.datasets.show(name, subject=asks).to_json())
 
 
 @router.get("/datasets/{name}/rows/{row}", response_model=DatasetRowWire)
 def show_dataset_row(request: Request, services: Services, asks: Asks, name: Name, row: Row) -> Response:
     """One row of a version, and where it came from."""
-    return found(request, services.datasets.row(name, row).to_json())
+    return found(request, services.datasets.row(name, row, subject=asks).to_json())
 
 
 @router.post("/datasets/{name}/validate", response_model=DatasetReportWire)
 def validate_dataset(services: Services, asks: Asks, name: Name) -> Response:
     """Everything that is wrong with a version's files; it gets the state that they deserve."""
-    services.datasets.show(name)
-    return answer(services.datasets.validate(name).to_json())
+    return answer(services.datasets.validate_version(name, subject=asks).to_json())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from starlette.concurrency import run_in_threadpool
@@ -30,7 +30,7 @@ def list_events(
     services: Services, asks: Asks, after: _Number = 0, limit: Annotated[int, Query(ge=1, le=_PAGE)] = 50
 ) -> Response:
     """Events with a greater id than `after`, oldest first."""
-    events = services.registry.events_after(after, limit)
+    events = services.registry.events_after(after, limit, subject=asks)
     return answer({"items": events, "next": events[-1]["id"] if events else after})
 
 
@@ -61,6 +61,15 @@ async def _lines(services: Composition, asks: Subject, feed: Feed, seen: int) ->
         if not await feed.newer_than(seen, _HEARTBEAT_S):
             yield b": here\n\n"
             continue
-        for event in await run_in_threadpool(services.registry.events_after, seen, _PAGE):
-            seen = event["id"]
-            yield b"id: %d\nevent: %s\ndata: %s\n\n" % (seen, event["what"].encode(), encoded(event))
+        newest, events = await run_in_threadpool(_behind, services, asks, seen)
+        for event in events:
+            yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event["id"], event["what"].encode(), encoded(event))
+        # What the caller may not read is passed by, so that it is not waited for again.
+        seen = events[-1]["id"] if len(events) == _PAGE else max(seen, newest)
+
+
+def _behind(services: Composition, asks: Subject, seen: int) -> tuple[int, list[dict[str, Any]]]:
+    """The number up to which is looked, and what the caller may read behind ``seen``."""
+    newest = services.registry.newest_event()
+    events = services.registry.events_after(seen, _PAGE, subject=asks)
+    return (events[-1]["id"] if events and events[-1]["id"] > newest else newest), events

@@ -39,7 +39,7 @@ def _documented(kind: str) -> dict[int | str, dict[str, Any]]:
 @router.get("/files", response_model=FilesList)
 def list_files(request: Request, services: Services, asks: Asks, name: Name) -> Response:
     """The manifest of a version: path, size and sha256 of every file."""
-    version = services.registry.version(name)
+    version = services.registry.version(name, subject=asks)
     items = [each.file for each in files_of(services.registry, version)]
     value = {
         "reference": version.reference,
@@ -60,7 +60,7 @@ def download_file(
     if_range: IfRange = None,
 ) -> Response:
     """One file of a version; `Range` gives a part of it, so that a download goes on where it broke."""
-    each = file_of(services.registry, services.registry.version(name), path)
+    each = file_of(services.registry, services.registry.version(name, subject=asks), path)
     return _sent(path, each.file.size, each.file.sha256, wanted, if_range, each.open, _BYTES)
 
 
@@ -69,7 +69,7 @@ def download_archive(
     services: Services, asks: Asks, name: Name, wanted: Range = None, if_range: IfRange = None
 ) -> Response:
     """A version as `{model-name}/{version}.zip`, made while it is sent; its bytes are always the same."""
-    version = services.registry.version(name)
+    version = services.registry.version(name, subject=asks)
     archive = archive_of(services.registry, version)
     shown = archive.name.replace("/", "-")
     return _sent(shown, archive.size, version.checksum, wanted, if_range, archive.open, _ZIP)

@@ -19,6 +19,7 @@ from mozhu.specs.wire.place import PREFIX
 
 router = APIRouter(prefix=PREFIX, tags=["models"], route_class=KeyedRoute)
 Name = Annotated[str, Path(min_length=1, max_length=200, description="`name`, `name:v2` or `name@latest`")]
+PAGE = 50
 Limit = Annotated[int, Query(ge=1, le=200)]
 Search = Annotated[str | None, Query(max_length=200, description="a part of a name, task, tag, base …")]
 Word = Annotated[str | None, Query(min_length=1, max_length=200)]
@@ -55,21 +56,20 @@ def show_model(
     services: Services,
     asks: Asks,
     name: Name,
-    limit: Limit = 50,
+    limit: Limit = PAGE,
     before: Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the answer before")] = None,
 ) -> Response:
     """One model with its newest versions and its history; `next` leads to older versions."""
-    return found(request, services.registry.show(name, limit=limit, before=before).to_json())
+    return found(request, services.registry.show(name, subject=asks, limit=limit, before=before).to_json())
 
 
 @router.post("/models/{name}/validate", response_model=ValidationWire)
 def validate_model(services: Services, asks: Asks, name: Name) -> Response:
     """Everything that is wrong with a version's files; it gets the state that they deserve."""
-    services.registry.version(name)
-    return answer(services.registry.validate(name).to_json())
+    return answer(services.registry.validate_version(name, subject=asks).to_json())
 
 
 @router.post("/registry/rescan", response_model=RescanWire)
 def rescan_registry(services: Services, asks: Asks, keep: bool = True) -> Response:
-    """All rows anew from the sidecars; `keep=false` only tells what would change."""
-    return answer(services.registry.rescan(keep=keep).to_json())
+    """All rows anew from the sidecars; `keep=false` only tells what would change. Only for administrators."""
+    return answer(services.registry.rescan(subject=asks, keep=keep).to_json())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from sqlalchemy import true
 from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import DamagedSnapshot, MozhuError, PlaceTaken, VersionTaken
@@ -125,7 +126,7 @@ def _free_place(session: Session, models: Path, candidate: Candidate) -> tuple[s
 
 
 def _label(session: Session, candidate: Candidate) -> str:
-    versions = rows.versions_of(session, candidate.name)
+    versions = rows.versions_of(session, candidate.name, true())
     taken = {version.label for version in versions}
     wished = candidate.wishes.version
     if wished:
@@ -151,7 +152,7 @@ def _is_left_over(target: Path, candidate: Candidate, label: str) -> bool:
 def _time_after(session: Session, candidate: Candidate) -> str:
     """Now, and later than the newest version: the order of times is the order of registration."""
     now = candidate.now.astimezone(timezone.utc)
-    versions: list[DatasetVersionView] = rows.versions_of(session, candidate.name)
+    versions: list[DatasetVersionView] = rows.versions_of(session, candidate.name, true())
     if versions:
         last = datetime.fromisoformat(versions[0].registered.replace("Z", "+00:00"))
         now = max(now, last + timedelta(milliseconds=1))

@@ -12,8 +12,10 @@ from mozhu.platform.database.tables import LOCAL, Dataset, DatasetTag, DatasetVe
 _PARTS = ("train", "validation", "test")
 
 
-def datasets(session: Session, search: str | None = None, state: State | None = None) -> list[DatasetView]:
-    """Every data set with its newest version, last changed first.
+def datasets(
+    session: Session, may: ColumnElement[bool], search: str | None = None, state: State | None = None
+) -> list[DatasetView]:
+    """Every data set that fulfils ``may`` with its newest version, last changed first.
 
     With ``state`` its newest version in that state, where it has one; ``search`` is a part of a name, version,
     tag or description.
@@ -28,6 +30,7 @@ def datasets(session: Session, search: str | None = None, state: State | None = 
             (DatasetVersion.dataset_id == Dataset.id)
             & (DatasetVersion.seq == newest.correlate(Dataset).scalar_subquery()),
         )
+        .where(may)
         .options(selectinload(DatasetVersion.tags))
         .order_by(Dataset.updated.desc(), Dataset.id.desc())
     )
@@ -36,13 +39,16 @@ def datasets(session: Session, search: str | None = None, state: State | None = 
     return [_dataset_view(dataset, version) for dataset, version in session.execute(query)]
 
 
-def names(session: Session, owner: str = LOCAL) -> list[str]:
-    return list(session.scalars(select(Dataset.name).where(Dataset.owner == owner).order_by(Dataset.name)))
+def names(session: Session, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
+    query = select(Dataset.name).where(Dataset.owner == owner, may)
+    return list(session.scalars(query.order_by(Dataset.name)))
 
 
-def versions_of(session: Session, name: str, owner: str = LOCAL) -> list[DatasetVersionView]:
-    """The versions of a data set, newest first; empty where there is no such data set."""
-    query = _versions(owner).where(Dataset.name == name).order_by(DatasetVersion.seq.desc())
+def versions_of(
+    session: Session, name: str, may: ColumnElement[bool], owner: str = LOCAL
+) -> list[DatasetVersionView]:
+    """The versions of a data set that fulfils ``may``, newest first; empty where there is no such data set."""
+    query = _versions(owner).where(Dataset.name == name, may).order_by(DatasetVersion.seq.desc())
     return [_version_view(dataset, version) for dataset, version in session.execute(query)]
 
 

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import true
+
 from mozhu.kernel.errors import (
     DatasetFailed,
     MissingFile,
@@ -16,7 +18,9 @@ from mozhu.kernel.errors import (
 )
 from mozhu.kernel.files import sha256_json
 from mozhu.kernel.progress import iso_time
+from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import rows as model_rows
+from mozhu.platform.catalog.access import readable, readable_datasets
 from mozhu.platform.catalog.datasets import rows
 from mozhu.platform.catalog.datasets.folders import read_version
 from mozhu.platform.catalog.datasets.registering import DatasetWishes, check_candidate, register_candidate
@@ -53,13 +57,15 @@ _SHOWN = 5
 class Datasets(CatalogueRoom):
     """The data sets of one workspace, in the catalogue that its models are in."""
 
-    def list_datasets(self, search: str | None = None, state: State | None = None) -> list[DatasetView]:
-        """Every data set with its newest version (in ``state``), last changed first."""
+    def list_datasets(
+        self, search: str | None = None, state: State | None = None, *, subject: Subject = LOCAL_ADMIN
+    ) -> list[DatasetView]:
+        """Every data set that ``subject`` may read with its newest version (in ``state``), last changed first."""
         database = self._existing()
         if database is None:
             return []
         with database.reading() as session:
-            return rows.datasets(session, search, state)
+            return rows.datasets(session, readable_datasets(subject), search, state)
 
     def register(
         self,
@@ -85,7 +91,7 @@ class Datasets(CatalogueRoom):
         candidate = check_candidate(folder, wishes, source=str(path), now=self._clock())
         return register_candidate(self._opened(), self.models, candidate, copy=copy)
 
-    def show(self, reference: str) -> DatasetDetail:
+    def show(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> DatasetDetail:
         """A data set, its versions and its history; ``chosen`` is the version that ``reference`` names.
 
         Raises:
@@ -96,12 +102,12 @@ class Datasets(CatalogueRoom):
         if database is None:
             raise UnknownDatasetVersion(reference=reference, known=["-"])
         with database.reading() as session:
-            versions = rows.versions_of(session, wanted.name)
+            versions = rows.versions_of(session, wanted.name, readable_datasets(subject))
             if not versions:
-                near = _near(wanted.name, rows.names(session))
+                near = _near(wanted.name, rows.names(session, readable_datasets(subject)))
                 raise UnknownDatasetVersion(reference=reference, known=near)
             chosen = _choose(wanted, versions)
-            used_by = model_rows.trained_on(session, chosen.reference)
+            used_by = model_rows.trained_on(session, chosen.reference, readable(subject))
             history = model_rows.history_of(session, wanted.name, OF_DATASET)
         folder = self.folder_of(chosen)
         files = tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
@@ -115,13 +121,13 @@ class Datasets(CatalogueRoom):
             tuple(history),
         )
 
-    def row(self, reference: str, wanted: str) -> DatasetRow:
+    def row(self, reference: str, wanted: str, *, subject: Subject = LOCAL_ADMIN) -> DatasetRow:
         """The row ``wanted`` of a version: ``118``, or the whole id ``name:v3#118`` as training shows it.
 
         Raises:
             UnknownDatasetVersion: REG-013. DatasetFailed: REG-014. UnknownRow: DATA-030.
         """
-        folder = self.resolve(reference)
+        folder = self.resolve(reference, subject=subject)
         record = DatasetRegistration.read(folder / REGISTRATION)
         row_id = wanted if wanted.startswith(f"{record.reference}#") else f"{record.reference}#{wanted}"
         found = find_row(folder, row_id, ids=record.row_id)
@@ -131,14 +137,14 @@ class Datasets(CatalogueRoom):
             raise UnknownRow(row=wanted, dataset=record.reference, count=count, first=first)
         return DatasetRow(row_id, *found)
 
-    def resolve(self, reference: str) -> Path:
+    def resolve(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> Path:
         """The folder of the version that ``reference`` names.
 
         Raises:
             UnknownDatasetVersion: REG-013. DatasetFailed: REG-014, found damaged. MissingFile: FILE-001, its
             folder is gone.
         """
-        version = self._version(reference)
+        version = self._version(reference, subject)
         path = self.folder_of(version)
         if version.state == "failed":
             raise DatasetFailed(reference=version.reference, path=str(path))
@@ -151,7 +157,7 @@ class Datasets(CatalogueRoom):
         if database is None:
             return False
         with database.reading() as session:
-            return bool(rows.versions_of(session, name))
+            return bool(rows.versions_of(session, name, true()))
 
     def folder_of(self, version: DatasetVersionView) -> Path:
         return self.models / version.path
@@ -176,6 +182,18 @@ class Datasets(CatalogueRoom):
             problems=problems,
         )
 
+    def validate_version(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> DatasetReport:
+        """As :meth:`validate`, of a registered version only: never of a path.
+
+        Raises:
+            UnknownDatasetVersion: REG-013. MissingFile: FILE-001.
+        """
+        version = self._version(reference, subject)
+        folder = self.folder_of(version)
+        if not folder.is_dir():
+            raise MissingFile(path=version.path)
+        return self.validate(folder)
+
     def fingerprint(self) -> str:
         """``sha256:…`` of everything that the rows say; equal after a rescan of an unchanged tree."""
         database = self._existing()
@@ -184,16 +202,18 @@ class Datasets(CatalogueRoom):
         with database.reading() as session:
             return sha256_json([view.to_json() for view in rows.facts(session)])
 
-    def _version(self, reference: str) -> DatasetVersionView:
+    def _version(self, reference: str, subject: Subject) -> DatasetVersionView:
         wanted = _parsed(reference)
         database = self._existing()
         if database is None:
             raise UnknownDatasetVersion(reference=reference, known=["-"])
         with database.reading() as session:
-            versions = rows.versions_of(session, wanted.name)
+            versions = rows.versions_of(session, wanted.name, readable_datasets(subject))
             if versions:
                 return _choose(wanted, versions)
-            raise UnknownDatasetVersion(reference=reference, known=_near(wanted.name, rows.names(session)))
+            raise UnknownDatasetVersion(
+                reference=reference, known=_near(wanted.name, rows.names(session, readable_datasets(subject)))
+            )
 
     def _place(self, target: str) -> Path:
         """The folder of a snapshot at the path ``target``, else that of a reference, failed ones too."""
@@ -203,7 +223,7 @@ class Datasets(CatalogueRoom):
             return path.absolute() if inside and self._at(path) is not None else find_snapshot(path)
         if parse_reference(target) is None or self._existing() is None:
             raise MissingFile(path=target)
-        folder = self.folder_of(self._version(target))
+        folder = self.folder_of(self._version(target, LOCAL_ADMIN))
         if not folder.is_dir():
             raise MissingFile(path=str(folder))
         return folder
