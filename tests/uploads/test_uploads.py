@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sending import ANN, BOB, PART, Installation, digest, new, part_of, send, send_all
@@ -90,6 +91,38 @@ def test_two_completes_at_once_give_the_same(installation: Installation) -> None
         done = list(pool.map(lambda service: service.complete(ANN, view.id), services))
     assert {item.state for item in done} == {"complete"} and done[0].files == done[1].files == done[2].files
     assert b"".join(installation.store.open(digest(MODEL["model.safetensors"]))) == MODEL["model.safetensors"]
+
+
+def test_a_part_that_comes_a_second_time_while_all_is_joined_does_no_harm(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first sending was cut after the last byte, and the service takes it up as late as can be."""
+    uploads, late, was_late = installation.uploads, threading.Event(), threading.Event()
+    view = uploads.create(ANN, new(MODEL))
+    part = part_of(view, MODEL, 2)
+
+    def slowly() -> Iterator[bytes]:
+        yield part
+        was_late.set()
+        late.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(uploads.put_part, ANN, view.id, 2, digest(part), slowly())
+        assert was_late.wait(60)
+        send(uploads, ANN, view, MODEL, view.missing_numbers())
+        finish = uploads._parts.finish
+
+        def once_it_came(*given: Any) -> str:
+            late.set()
+            second.result(60)
+            return finish(*given)
+
+        monkeypatch.setattr(uploads._parts, "finish", once_it_came)
+        done = uploads.complete(ANN, view.id)
+    assert done.state == "complete"
+    for file in done.files:
+        assert b"".join(installation.store.open(file.sha256)) == MODEL[file.path]
+    assert installation.files_left() == []
 
 
 def test_progress_of_reading_back_is_told(local: Installation) -> None:

@@ -231,7 +231,7 @@ class Uploads:
                 if view.state == "complete":
                     return view
                 self._check_open(row)
-                marks = {part.number: part.mark for part in rows.parts(session, upload_id)}
+                marks = _marks(session, upload_id)
                 place = dict(row.place)
             if view.missing_count:
                 raise PartsMissing(upload=upload_id, count=view.missing_count, missing=_words(view.missing))
@@ -295,7 +295,12 @@ class Uploads:
             now = self.state(subject, view.id)
             if now.state == "complete":
                 return now
-            raise
+            # Or a part that was on its way twice has come again and stands for the one that was counted on.
+            with self._database.reading() as session:
+                newer = _marks(session, view.id)
+            if newer == marks:
+                raise
+            return self._completed(subject, view, place, newer, on_progress)
         return self._recorded(subject, view, place, digests)
 
     def _recorded(
@@ -503,6 +508,11 @@ class IncomingPart:
 
     def _damage(self, found: str) -> PartDamaged:
         return PartDamaged(upload=self._id, part=self._part.number, expected=self._sha256, found=found)
+
+
+def _marks(session: Session, upload_id: str) -> dict[int, str]:
+    """Where each part of an upload lies, as recorded now."""
+    return {part.number: part.mark for part in rows.parts(session, upload_id)}
 
 
 def _marks_of(file: UploadFile, marks: dict[int, str]) -> list[str]:
