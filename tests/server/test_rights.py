@@ -6,6 +6,7 @@ A route that is not in the table fails the first test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,17 @@ def test_an_edit_of_what_changed_meanwhile_is_refused(ask: Ask) -> None:
     assert first.json()["model"]["licence"] == "mit"
     late = ask(LOCAL_ADMIN, "PATCH", M, {"licence": "apache-2.0"}, **{"If-Match": seen})
     assert late.json()["code"] == "API-007" and ask(LOCAL_ADMIN, "GET", M).json()["model"]["licence"] == "mit"
+
+
+def test_of_edits_at_once_of_the_same_sight_one_holds(ask: Ask) -> None:
+    seen = ask(LOCAL_ADMIN, "GET", M).headers["etag"]
+
+    def edit(number: int) -> int:
+        return ask(LOCAL_ADMIN, "PATCH", M, {"description": f"by {number}"}, **{"If-Match": seen}).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        codes = list(pool.map(edit, range(6)))
+    assert sorted(codes) == [200, *[412] * 5]
 
 
 def test_a_deletion_is_confirmed_and_taken_back(ask: Ask) -> None:

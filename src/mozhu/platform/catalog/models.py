@@ -91,8 +91,19 @@ class Models(CatalogueRoom):
         with database.reading() as session:
             return searching.counts(session, subject)
 
-    def edit(self, name: str, *, subject: Subject = LOCAL_ADMIN, owner: str = LOCAL, **fields: str) -> None:
+    def edit(
+        self,
+        name: str,
+        *,
+        subject: Subject = LOCAL_ADMIN,
+        owner: str = LOCAL,
+        before: Callable[[], None] = lambda: None,
+        **fields: str,
+    ) -> None:
         """Set ``type``, ``description``, ``licence``, ``visibility``, ``base_reference`` of a model.
+
+        Args:
+            before: Is called while nobody else can write; what it raises leaves all as it was.
 
         Raises:
             UnknownReference: REG-001. NotAllowed: REG-023. BadValue: REG-025.
@@ -101,6 +112,7 @@ class Models(CatalogueRoom):
             if field in fields and fields[field] not in known:
                 raise BadValue(value=fields[field], field=field, known=list(known))
         with self._changing(name, owner, subject, "manage" if "visibility" in fields else "write") as change:
+            before()
             for field in ("type", "description", "licence", "visibility", "base_reference"):
                 if field in fields:
                     setattr(change.model, field, fields[field])
@@ -108,10 +120,17 @@ class Models(CatalogueRoom):
             change.tell(events.EDITED, details=dict(fields))
 
     def set_notes(
-        self, reference: str, notes: str, *, subject: Subject = LOCAL_ADMIN, owner: str = LOCAL
+        self,
+        reference: str,
+        notes: str,
+        *,
+        subject: Subject = LOCAL_ADMIN,
+        owner: str = LOCAL,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
-        """The note of a version."""
+        """The note of a version; ``before`` as for :meth:`edit`."""
         with self._changing(reference, owner, subject, "write") as change:
+            before()
             change.version(reference).notes = notes
             change.session.flush()
             rows.reindex(change.session, change.model)
