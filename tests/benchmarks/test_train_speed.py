@@ -64,6 +64,6 @@ def test_a_trainer_at_its_defaults_has_to_be_two_and_a_half_times_slower(theirs,
         "Mozhu": Measured([Sample(1.0, 1.0, 50, 50)]),
         "peer": Measured([Sample(theirs, theirs, 100, 100)]),
     }
-    side = train_speed._Side("peer", Path("python"), "train_peer", Path(), {}, train_speed._DEFAULTS_BAR)
+    side = train_speed.Side("peer", Path("python"), "train_peer", Path(), {}, train_speed.DEFAULTS_BAR)
     speed, memory = train_speed._limits(measured, side)
     assert speed.ok is within and memory.ok and memory.value == 0.5
