@@ -23,7 +23,7 @@ from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Outcome, Result
 from mozhu.workspace.extensions import load_extensions
 from mozhu.workspace.memory import chain, is_out_of_memory, no_memory_left, says
-from mozhu.workspace.runs import RESULT, RunFolder, spec_class
+from mozhu.workspace.runs import RESULT, RunFolder, failed, spec_class
 
 _INCIDENT = "incident.txt"
 # Held while an engine works and let go when memory runs out: the error itself needs some.
@@ -75,13 +75,13 @@ def _carry_out(run: RunFolder, log: EventLog) -> Result:
         log.emit("cancelled")
         return Result(state="cancelled", error=RunCancelled(path=str(run.path)).to_json())
     except MozhuError as error:
-        return _failed(_machine_error(error, run.path) or error, log)
+        return failed(_machine_error(error, run.path) or error, log)
     except Exception as error:
         if (known := _machine_error(error, run.path)) is not None:
-            return _failed(known, log)
+            return failed(known, log)
         write_text(run.path / _INCIDENT, traceback.format_exc())
         logging.getLogger("mozhu").exception("run failed")
-        return _failed(InternalError(incident=str(run.path / _INCIDENT), reason=_one_line(error)), log)
+        return failed(InternalError(incident=str(run.path / _INCIDENT), reason=_one_line(error)), log)
     log.emit("done", metrics={name: metric.value for name, metric in outcome.metrics.items()})
     return Result(
         state="succeeded", artefacts=outcome.artefacts, metrics=outcome.metrics, details=outcome.details
@@ -96,12 +96,6 @@ def _write_report(path: Path, verb: str) -> None:
         slots.load("mozhu.reports", verb)(path)
     except Exception:
         logging.getLogger("mozhu").exception("report failed")
-
-
-def _failed(error: MozhuError, log: EventLog) -> Result:
-    result = Result.of_failure(error)
-    log.emit("failed", level="error", code=error.code, params=error.to_json()["params"], message=error.what)
-    return result
 
 
 def _machine_error(error: BaseException, folder: Path) -> MozhuError | None:

@@ -20,7 +20,7 @@ from mozhu.kernel.progress import EventTail
 from mozhu.kernel.texts import language, text
 from mozhu.specs.records.result import Result
 from mozhu.workspace.memory import are_of_no_memory, no_memory_left
-from mozhu.workspace.runs import EVENTS, RESULT, RunFolder
+from mozhu.workspace.runs import EVENTS, RESULT, RunFolder, failed
 
 OUTPUT = "process.log"
 _POLL_S = 0.1
@@ -95,13 +95,9 @@ class RunProcess:
 
     def _without_memory(self) -> Result:
         """The result that the process had no memory left to write; it is written in its place."""
-        error = no_memory_left()
-        result = Result.of_failure(error)
         with self.run.locked():
             log = self.run.open_log()
-            log.emit(
-                "failed", level="error", code=error.code, params=error.to_json()["params"], message=error.what
-            )
+            result = failed(no_memory_left(), log)
             log.close()
             result.write(self.run.path / RESULT)
         return result

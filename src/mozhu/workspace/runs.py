@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from mozhu import __version__
 from mozhu.kernel import slots
-from mozhu.kernel.errors import FolderInUse, NotARun, RunBusy, SpecConflict
+from mozhu.kernel.errors import FolderInUse, MozhuError, NotARun, RunBusy, SpecConflict
 from mozhu.kernel.files import make_folder, sha256_file, sha256_json, writing
 from mozhu.kernel.machine import library_version
 from mozhu.kernel.paths import Workspace, workspace_or_here
@@ -105,6 +105,12 @@ class RunFolder:
 
     def open_log(self) -> EventLog:
         return EventLog(self.path / EVENTS, check=Event.model_validate)
+
+
+def failed(error: MozhuError, log: EventLog) -> Result:
+    """The result of a run that ends with ``error``, which its events tell."""
+    log.emit("failed", level="error", code=error.code, params=error.to_json()["params"], message=error.what)
+    return Result.of_failure(error)
 
 
 def make_run(spec: Spec, origins: dict[str, str], folder: Path, *, now: datetime | None = None) -> RunFolder:

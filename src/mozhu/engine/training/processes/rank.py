@@ -20,13 +20,11 @@ from mozhu.engine.training.processes.ranks import BEGUN
 from mozhu.engine.training.processes.spawn import TIED
 from mozhu.engine.weights.device import pick_device
 from mozhu.engine.weights.references import FoundModel
-from mozhu.kernel.errors import MozhuError, NotEnoughMemory, RankFailed
-from mozhu.kernel.files import human_size
-from mozhu.kernel.machine import describe
+from mozhu.kernel.errors import MozhuError, RankFailed
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import Emit, EventLog
 from mozhu.workspace.extensions import load_extensions
-from mozhu.workspace.memory import is_out_of_memory
+from mozhu.workspace.memory import is_out_of_memory, no_memory_left
 
 
 def main(folder: Path) -> int:
@@ -80,9 +78,7 @@ def _told(error: Exception, rank: int, link: HandOver) -> MozhuError:
     if isinstance(error, MozhuError):
         return error
     if is_out_of_memory(error):
-        machine = describe()
-        free, total = human_size(machine.memory_free_bytes), human_size(machine.memory_bytes)
-        return NotEnoughMemory(free=free, total=total)
+        return no_memory_left()
     reason = (str(error).splitlines() or [""])[0]
     return RankFailed(rank=rank, reason=f"{type(error).__name__}: {reason}", log=str(link.log))
 
