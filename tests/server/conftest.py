@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "catalog"))
 
 from registry_artefacts import write_adapter, write_run
-from running import Running
-
-from mozhu.app import compose
-from mozhu.server.make import make_app
-from mozhu.server.run import Service, config_of, listen
-from mozhu.specs.service import ServiceSpec
+from running import Running, running
 
 
 @pytest.fixture
@@ -33,28 +26,8 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(workspace: Path) -> Iterator[Callable[..., Running]]:
     """Starts a service with these settings; it stops with the test."""
-    running: list[tuple[Service, threading.Thread, httpx2.Client]] = []
-
-    def begin(**settings: Any) -> Running:
-        spec = ServiceSpec(port=0, grace_s=5, **settings)
-        composition = compose(workspace, spec)
-        app = make_app(composition)
-        listening = listen(spec)
-        service = Service(config_of(app, spec), app, drain_s=0.0, quiet_s=0.0)
-        thread = threading.Thread(target=service.run, kwargs={"sockets": [listening]})
-        thread.start()
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        headers = {"Authorization": f"Bearer {composition.token.token}", "Accept-Language": "en"}
-        http = httpx2.Client(base_url=address, headers=headers, timeout=30)
-        running.append((service, thread, http))
-        return Running(address, composition, http)
-
-    yield begin
-    for service, thread, http in running:
-        http.close()
-        service.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive(), "the service did not stop"
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(running(workspace, **settings))
 
 
 @pytest.fixture

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 
+from mozhu.client import downloads, uploads
 from mozhu.client.asking import AGAIN, TRIES, Ask, answer_of, headers_for, is_here, unreachable, wait_s
+from mozhu.client.client import Client
 from mozhu.client.stream import EventLines
 from mozhu.client.table import Requests
+from mozhu.client.upload_progress import OnProgress
 from mozhu.kernel.errors import ServiceUnreachable
 from mozhu.specs.wire.datasets import DatasetWire
 from mozhu.specs.wire.events import EventWire
 from mozhu.specs.wire.models import ModelWire
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class AsyncClient(Requests):
@@ -25,6 +32,7 @@ class AsyncClient(Requests):
 
     def __init__(self, server: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
         self.server = server.rstrip("/")
+        self._token, self._timeout_s = token, timeout_s
         self.http = httpx2.AsyncClient(
             base_url=self.server,
             headers=headers_for(token),
@@ -68,6 +76,54 @@ class AsyncClient(Requests):
             answer: T = answer_of(self.server, response.status_code, response.content)
             return answer
         raise ServiceUnreachable(server=self.server, reason="")
+
+    async def upload(
+        self,
+        path: Path | str,
+        *,
+        team: str | None = None,
+        purpose: dict[str, Any] | None = None,
+        threads: int = uploads.THREADS,
+        patience_s: float = uploads.PATIENCE_S,
+        records: Path | None = None,
+        on_progress: OnProgress = lambda progress: None,
+    ) -> uploads.Uploaded:
+        """See :func:`mozhu.client.uploads.upload`. Cancelled, it pauses: the same call goes on later.
+
+        Files are read and hashed in threads; ``on_progress`` is called there.
+        """
+        pause = threading.Event()
+        send = partial(
+            uploads.upload,
+            path=Path(path),
+            team=team,
+            purpose=purpose,
+            threads=threads,
+            patience_s=patience_s,
+            records=records,
+            pause=pause,
+            on_progress=on_progress,
+        )
+        try:
+            return await asyncio.to_thread(self._beside, send)
+        finally:
+            pause.set()
+
+    async def download(
+        self,
+        reference: str,
+        folder: Path | str,
+        *,
+        on_progress: downloads.Progress = lambda done, total, path: None,
+    ) -> str:
+        """See :func:`mozhu.client.downloads.download`; ``on_progress`` is called in another thread."""
+        fetch = partial(downloads.download, reference=reference, folder=Path(folder), on_progress=on_progress)
+        return await asyncio.to_thread(self._beside, fetch)
+
+    def _beside(self, act: Callable[[Client], R]) -> R:
+        """What ``act`` does with a client of its own, for work that reads and writes files."""
+        with Client(self.server, self._token, timeout_s=self._timeout_s) as client:
+            return act(client)
 
     async def all_models(self, search: str | None = None) -> AsyncIterator[ModelWire]:
         """Every model, page after page."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mozhu.client.asking import Ask, get, segment
 from mozhu.specs.wire.catalogue import (
@@ -20,6 +21,7 @@ from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, Data
 from mozhu.specs.wire.events import EventsPage
 from mozhu.specs.wire.files import FilesList
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
+from mozhu.specs.wire.uploads import UploadsList, UploadWire
 from mozhu.specs.wire.webhooks import DeliveriesPage, WebhooksList, WebhookWire
 
 
@@ -146,6 +148,30 @@ def dataset_row(name: str, row: str) -> Ask[DatasetRowWire]:
 
 def validate_dataset(name: str) -> Ask[DatasetReportWire]:
     return Ask("POST", f"/datasets/{segment(name)}/validate")
+
+
+def uploads() -> Ask[UploadsList]:
+    return get("/uploads")
+
+
+def upload_state(upload_id: str) -> Ask[UploadWire]:
+    return get(f"/uploads/{segment(upload_id)}")
+
+
+def begin_upload(
+    files: Sequence[dict[str, Any]], *, team: str | None = None, purpose: dict[str, Any] | None = None
+) -> Ask[UploadWire]:
+    """``files``: ``path``, ``size`` and, so that what is known need not be sent, ``sha256`` of each."""
+    return Ask("POST", "/uploads", body={"files": list(files), "team": team, "purpose": purpose or {}})
+
+
+def prove_file(upload_id: str, path: str, answer: str) -> Ask[UploadWire]:
+    """``answer``: what :func:`mozhu.specs.uploads.answer_to` gives for the file's challenge."""
+    return Ask("POST", f"/uploads/{segment(upload_id)}/proof", body={"path": path, "answer": answer})
+
+
+def abort_upload(upload_id: str) -> Ask[UploadWire]:
+    return Ask("DELETE", f"/uploads/{segment(upload_id)}")
 
 
 def events(after: int = 0, limit: int | None = None) -> Ask[EventsPage]:

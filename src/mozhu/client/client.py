@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 
+from mozhu.client import downloads, uploads
 from mozhu.client.asking import (
     AGAIN,
     TRIES,
@@ -21,6 +24,7 @@ from mozhu.client.asking import (
 )
 from mozhu.client.stream import EventLines
 from mozhu.client.table import Requests
+from mozhu.client.upload_progress import OnProgress
 from mozhu.kernel.errors import ServiceUnreachable
 from mozhu.specs.wire.datasets import DatasetWire
 from mozhu.specs.wire.events import EventWire
@@ -84,6 +88,41 @@ class Client(Requests):
             answer: T = answer_of(self.server, response.status_code, response.content)
             return answer
         raise ServiceUnreachable(server=self.server, reason="")
+
+    def upload(
+        self,
+        path: Path | str,
+        *,
+        team: str | None = None,
+        purpose: dict[str, Any] | None = None,
+        threads: int = uploads.THREADS,
+        patience_s: float = uploads.PATIENCE_S,
+        records: Path | None = None,
+        pause: threading.Event | None = None,
+        on_progress: OnProgress = lambda progress: None,
+    ) -> uploads.Uploaded:
+        """See :func:`mozhu.client.uploads.upload`."""
+        return uploads.upload(
+            self,
+            Path(path),
+            team=team,
+            purpose=purpose,
+            threads=threads,
+            patience_s=patience_s,
+            records=records,
+            pause=pause,
+            on_progress=on_progress,
+        )
+
+    def download(
+        self,
+        reference: str,
+        folder: Path | str,
+        *,
+        on_progress: downloads.Progress = lambda done, total, path: None,
+    ) -> str:
+        """See :func:`mozhu.client.downloads.download`."""
+        return downloads.download(self, reference, Path(folder), on_progress=on_progress)
 
     def all_models(self, search: str | None = None) -> Iterator[ModelWire]:
         """Every model, page after page."""

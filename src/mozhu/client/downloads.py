@@ -6,16 +6,19 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 
 from mozhu.client import calls
 from mozhu.client.asking import TRIES, answer_of, segment, unreachable, wait_s
-from mozhu.client.client import Client
 from mozhu.kernel.errors import BadName, BlobDamaged, ServiceUnreachable
 from mozhu.kernel.files import make_folder, sha256_file, writing
 from mozhu.specs.wire.files import FileWire
 from mozhu.specs.wire.place import PREFIX
+
+if TYPE_CHECKING:
+    from mozhu.client.client import Client
 
 # Bytes done, bytes in all, and the file that comes in.
 Progress = Callable[[int, int, str], None]

@@ -894,6 +894,20 @@ class BadArchive(DataError):
     code = "UPLOAD-011"
 
 
+class FileChangedMeanwhile(DataError):
+    """A file is not the one that was hashed any more; what was sent of it is not used."""
+
+    code = "UPLOAD-012"
+
+
+class UploadPaused(MozhuError):
+    """The person, or the program, asked for a pause; what was acknowledged stays."""
+
+    code = "UPLOAD-013"
+    status = 409
+    exit_code = 130
+
+
 # ---------------------------------------------------------------- REST service and its client
 class InvalidRequest(UsageError):
     """Fields of a request that are wrong; ``problems`` lists all of them, one a line."""
