@@ -36,7 +36,7 @@ BENCHMARKS = {
     ),
     "merge": Benchmark(
         "merge",
-        {SHORT: {"models": _SMALL, "rounds": 5}, FULL: {"models": _LARGE, "rounds": 3, "synthetic": 12}},
+        {SHORT: {"models": _SMALL, "rounds": 5}, FULL: {"models": _LARGE, "rounds": 5, "synthetic": 12}},
     ),
     "gguf": Benchmark("gguf", {SHORT: {"models": _SMALL}, FULL: {"models": _LARGE}}),
     "train_step": Benchmark(

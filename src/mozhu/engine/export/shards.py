@@ -6,6 +6,7 @@ tensors are copied by the system. What is finished is hashed meanwhile, while it
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -144,7 +145,7 @@ def write_shard(
     making = target.with_name(f"{target.name}.part")
     with writing(target), _opened(making) as file:
         os.write(file, struct.pack("<Q", len(shard.header)) + shard.header)
-        os.truncate(file, shard.size_bytes)
+        _reserve(file, shard.size_bytes)
         with _Follower(file, shard.size_bytes) as follower:
             _work_off(file, pieces, pool, done, follower, waiting)
         os.fsync(file)
@@ -286,6 +287,16 @@ class _Follower(threading.Thread):
                 self._stopped = True
                 self._changed.notify()
         self.join()
+
+
+def _reserve(file: int, size_bytes: int) -> None:
+    """The file has its length, and its place on the disk where the system gives one: writing is cheaper then."""
+    try:
+        os.posix_fallocate(file, 0, size_bytes)
+    except (AttributeError, OSError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.truncate(file, size_bytes)
 
 
 def _begin_flush(file: int, start: int, end: int) -> None:

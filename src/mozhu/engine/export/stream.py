@@ -40,6 +40,8 @@ PROGRESS = "merging.json"
 # What one block costs at most: its bytes as read and as written, and twice its values in float32.
 _BYTES_A_VALUE = 16
 _MOST_VALUES = 1 << 18
+# Blocks that a thread takes at once: handing over costs as much as a small block.
+_BLOCKS_A_PIECE = 8
 _PIECES_A_THREAD = 2
 
 
@@ -162,12 +164,12 @@ def _blocks(place: Place, source: TensorInfo, edit: Edit, count: _Count, most_va
     period = edit.period or rows
     step = max(LEAST_ROWS, most_values // columns)
     for border in range(0, rows, period):
-        for first, last in cut_evenly(border, border + period, step):
+        for first, last in cut_evenly(border, border + period, step * _BLOCKS_A_PIECE):
             yield Piece(
                 place.tensor.name,
                 place.start + first * width,
                 place.start + last * width,
-                _Block(place, source, edit, count, first, last, columns),
+                _Rows(place, source, edit, count, first, last, step, columns),
             )
 
 
@@ -205,8 +207,8 @@ class _Cast:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Rows ``first`` to ``last`` of a tensor: read, changed, rounded, written."""
+class _Rows:
+    """Rows ``first`` to ``last`` of a tensor, ``step`` at a time: read, changed, rounded, written."""
 
     place: Place
     source: TensorInfo
@@ -214,23 +216,27 @@ class _Block:
     count: _Count
     first: int
     last: int
+    step: int
     columns: int
 
     def __call__(self, file: int) -> None:
-        shape = (self.last - self.first, self.columns)
-        old = SCRATCH.tensor("read", shape, DTYPES[self.source.dtype])
-        width = self.source.size_bytes // (self.source.count // self.columns)
         with reading(self.source.path), open(self.source.path, "rb", buffering=0) as opened:
-            at = self.source.start + self.first * width
-            read_into(opened.fileno(), _bytes_of(old), at, self.source)
+            for first, last in cut_evenly(self.first, self.last, self.step):
+                self._block(opened.fileno(), file, first, last)
+
+    def _block(self, base: int, file: int, first: int, last: int) -> None:
+        shape = (last - first, self.columns)
+        old = SCRATCH.tensor("read", shape, DTYPES[self.source.dtype])
+        before = first * self.columns * old.element_size()
+        read_into(base, _bytes_of(old), self.source.start + before, self.source)
         SCRATCH.forget("old")
-        values = self.edit.block(old, self.first)
+        values = self.edit.block(old, first)
         if values.dtype == old.dtype and values.is_contiguous():
             new = values
         else:
             new = SCRATCH.tensor("new", shape, old.dtype).copy_(values)
         self.count.add(old, new)
-        write_at(file, _bytes_of(new), self.place.start + self.first * width)
+        write_at(file, _bytes_of(new), self.place.start + before)
 
 
 class _Count:
