@@ -56,8 +56,8 @@ def compose(root: Path, settings: ServiceSpec) -> Composition:
         token=token,
         database=database,
         registry=Registry(workspace.root, database=database, store=store),
-        datasets=Datasets(workspace.root, database=database),
-        models=Models(workspace.root, database=database),
+        datasets=Datasets(workspace.root, database=database, store=store),
+        models=Models(workspace.root, database=database, store=store),
         replays=Replays(database),
         webhooks=Webhooks(database, known_events(), private=settings.webhook_private_addresses),
         uploads=Uploads(

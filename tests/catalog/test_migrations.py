@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from mozhu.platform.accounts.subject import LOCAL_ADMIN
 from mozhu.platform.catalog import rows as catalogue
 from mozhu.platform.catalog import searching
+from mozhu.platform.catalog.kinds import DATASET
 from mozhu.platform.catalog.searching import ModelQuery
 from mozhu.platform.database import migrate, postgres, sqlite
 from mozhu.platform.database.address import read_address
@@ -63,6 +64,9 @@ def test_every_row_of_every_step_comes_forward(where: Path | str, step: str) -> 
         found = searching.page(session, LOCAL_ADMIN, ModelQuery(search="名称1"), 50).items
         assert [model.name for model in found] == ["name 名称1"]
         assert len(catalogue.versions_of(session, "name 名称1", found[0].owner)) == 1
+        if "datasets" in before:
+            ids = searching.page_query(session, LOCAL_ADMIN, ModelQuery(search="名称1"), 50, None, DATASET)
+            assert ids is not None and list(session.scalars(ids)) == [1]
     database.close()
 
 
@@ -85,9 +89,15 @@ def _filled(connection: Connection) -> dict[str, list[dict[str, Any]]]:
             {column.name: _value(column, number) for column in table.columns} for number in range(1, ROWS + 1)
         ]
         if table.name == "search_grams":
-            # Grams of the words in `models`, as whoever wrote these rows would have made them.
+            # Grams of the words in `models` and `datasets`, as whoever wrote these rows would have made them.
+            kinds = [
+                kind for kind in ("model", "dataset") if "search_text" in metadata.tables[f"{kind}s"].columns
+            ]
             made = [
-                {"kind": "model", "gram": gram, "id": n} for n in (1, 2, 3) for gram in ("名称", f"称{n}")
+                {"kind": kind, "gram": gram, "id": n}
+                for kind in kinds
+                for n in (1, 2, 3)
+                for gram in ("名称", f"称{n}")
             ]
         connection.execute(insert(table), made)
         put[table.name] = _shown(made, table)
@@ -95,12 +105,12 @@ def _filled(connection: Connection) -> dict[str, list[dict[str, Any]]]:
 
 
 def _value(column: Any, number: int) -> Any:
-    table, name = column.table.name, column.name
+    name = column.name
     if column.foreign_keys and isinstance(column.type, Integer):
         return number
     if name in ("trashed", "trashed_by"):
         return None if column.nullable else ""
-    if (table, name) == ("models", "search_text"):
+    if name == "search_text":
         return f"name 名称{number}"
     if isinstance(column.type, JSON) or name in (
         "performance",
@@ -134,7 +144,11 @@ def _content(
     for name, made in before.items():
         table = Table(name, MetaData(), autoload_with=connection)
         query = select(*(table.c[column] for column in made[0]))
-        found[name] = _shown([dict(row._mapping) for row in connection.execute(query)], table)
+        lies = [dict(row._mapping) for row in connection.execute(query)]
+        if name == "search_grams":  # those of a kind that could not be searched before are new
+            kinds = {row["kind"] for row in made}
+            lies = [row for row in lies if row["kind"] in kinds]
+        found[name] = _shown(lies, table)
     return found
 
 

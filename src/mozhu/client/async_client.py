@@ -137,12 +137,12 @@ class AsyncClient(Requests):
                 return
 
     async def all_datasets(
-        self, search: str | None = None, state: str | None = None
+        self, search: str | None = None, state: str | None = None, **filters: Any
     ) -> AsyncIterator[DatasetWire]:
-        """Every data set, page after page."""
+        """Every data set, page after page; ``filters`` as for :meth:`datasets`."""
         cursor = None
         while True:
-            page = await self.datasets(search=search, state=state, limit=200, cursor=cursor)
+            page = await self.datasets(search=search, state=state, limit=200, cursor=cursor, **filters)
             for dataset in page["items"]:
                 yield dataset
             cursor = page["next"]

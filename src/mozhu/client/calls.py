@@ -133,9 +133,19 @@ def rescan(keep: bool = True) -> Ask[RescanWire]:
 
 
 def datasets(
-    search: str | None = None, state: str | None = None, limit: int | None = None, cursor: str | None = None
+    search: str | None = None,
+    state: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+    *,
+    kind: str | None = None,
+    tag: str | None = None,
+    owner: str | None = None,
+    sort: str | None = None,
+    trash: bool | None = None,
 ) -> Ask[DatasetsPage]:
-    return get("/datasets", search=search, state=state, limit=limit, cursor=cursor)
+    filters = {"kind": kind, "tag": tag, "owner": owner, "state": state, "sort": sort, "trash": trash}
+    return get("/datasets", search=search, limit=limit, cursor=cursor, **filters)
 
 
 def dataset(name: str) -> Ask[DatasetDetailWire]:
@@ -172,6 +182,61 @@ def prove_file(upload_id: str, path: str, answer: str) -> Ask[UploadWire]:
 
 def abort_upload(upload_id: str) -> Ask[UploadWire]:
     return Ask("DELETE", f"/uploads/{segment(upload_id)}")
+
+
+def edit_dataset(name: str, *, if_match: str | None = None, **fields: str) -> Ask[DatasetDetailWire]:
+    """Set ``description``, ``licence``, ``visibility``."""
+    return Ask("PATCH", f"/datasets/{segment(name)}", body=fields, headers=_matching(if_match))
+
+
+def set_dataset_notes(reference: str, notes: str, *, if_match: str | None = None) -> Ask[DatasetDetailWire]:
+    body = {"notes": notes}
+    return Ask("PUT", f"/datasets/{segment(reference)}/notes", body=body, headers=_matching(if_match))
+
+
+def delete_dataset(reference: str, *, force: bool = False, keep: bool = True) -> Ask[DeletedWire]:
+    """Into the trash; ``keep=False`` only tells what would go, ``force`` takes what is in use too."""
+    params = {"confirm": reference, "force": reference if force else None, "keep": keep}
+    return Ask("DELETE", f"/datasets/{segment(reference)}", params)
+
+
+def restore_dataset(reference: str) -> Ask[DatasetDetailWire]:
+    return Ask("POST", f"/datasets/{segment(reference)}/restore")
+
+
+def dataset_shares(name: str) -> Ask[SharesList]:
+    return get(f"/datasets/{segment(name)}/shares")
+
+
+def set_dataset_share(name: str, whom: str, right: RightName) -> Ask[SharesList]:
+    return Ask("PUT", f"/datasets/{segment(name)}/shares/{segment(whom)}", body={"right": right})
+
+
+def remove_dataset_share(name: str, whom: str) -> Ask[SharesList]:
+    return Ask("DELETE", f"/datasets/{segment(name)}/shares/{segment(whom)}")
+
+
+def dataset_aliases(name: str) -> Ask[AliasesList]:
+    return get(f"/datasets/{segment(name)}/aliases")
+
+
+def set_dataset_alias(
+    name: str, alias: str, version: str, *, protected: bool | None = None, force: bool = False
+) -> Ask[AliasesList]:
+    body = {"version": version, "protected": protected, "force": force}
+    return Ask("PUT", f"/datasets/{segment(name)}/aliases/{segment(alias)}", body=body)
+
+
+def remove_dataset_alias(name: str, alias: str, *, force: bool = False) -> Ask[AliasesList]:
+    return Ask("DELETE", f"/datasets/{segment(name)}/aliases/{segment(alias)}", {"force": force})
+
+
+def dataset_rating(name: str) -> Ask[RatingWire]:
+    return get(f"/datasets/{segment(name)}/rating")
+
+
+def rate_dataset(name: str, stars: int, comment: str = "") -> Ask[RatingWire]:
+    return Ask("PUT", f"/datasets/{segment(name)}/rating", body={"stars": stars, "comment": comment})
 
 
 def events(after: int = 0, limit: int | None = None) -> Ask[EventsPage]:

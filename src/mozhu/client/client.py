@@ -134,11 +134,13 @@ class Client(Requests):
             if cursor is None:
                 return
 
-    def all_datasets(self, search: str | None = None, state: str | None = None) -> Iterator[DatasetWire]:
-        """Every data set, page after page."""
+    def all_datasets(
+        self, search: str | None = None, state: str | None = None, **filters: Any
+    ) -> Iterator[DatasetWire]:
+        """Every data set, page after page; ``filters`` as for :meth:`datasets`."""
         cursor = None
         while True:
-            page = self.datasets(search=search, state=state, limit=200, cursor=cursor)
+            page = self.datasets(search=search, state=state, limit=200, cursor=cursor, **filters)
             yield from page["items"]
             cursor = page["next"]
             if cursor is None:

@@ -20,6 +20,7 @@ from mozhu.server.rounds import Rounds
 from mozhu.server.routes import (
     aliases,
     datasets,
+    datasets_kept,
     editing,
     events,
     files,
@@ -34,7 +35,7 @@ from mozhu.specs.wire.place import PREFIX
 
 _ROOMS = (
     *(health, models, editing, aliases, sharing, lineage),
-    *(datasets, events, files, uploads, webhooks),
+    *(datasets, datasets_kept, events, files, uploads, webhooks),
 )
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -1,6 +1,9 @@
-"""Who may do what with a model: one condition for every list, one question for every change."""
+"""Who may do what with a model or a data set: one condition for every list, one question for every change."""
 
 from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
@@ -8,55 +11,58 @@ from sqlalchemy.orm import Session
 from mozhu.kernel.errors import NotAllowed, UnknownReference
 from mozhu.platform.accounts.subject import RIGHTS, Right, Subject, includes
 from mozhu.platform.catalog.events import OF_DATASET, OF_MODEL
+from mozhu.platform.catalog.kinds import DATASET, MODEL, Kind
 from mozhu.platform.database.tables import LOCAL, Dataset, History, Model, Version
-from mozhu.platform.database.tables_assets import Share, VersionFile
+from mozhu.platform.database.tables_assets import VersionFile
+
+_NEAR_NAMES = 1000
 
 
-def readable(subject: Subject) -> ColumnElement[bool]:
-    """The models that ``subject`` may read: their own, their team's, everyone's, and those shared with them."""
+def readable(subject: Subject, kind: Kind = MODEL) -> ColumnElement[bool]:
+    """What ``subject`` may read of a kind: their own, their team's, everyone's, and what is shared with them."""
     if subject.is_admin:
         return true()
-    shared = select(Share.model_id).where(Share.subject.in_(subject.names))
+    table, share = kind.table, kind.share
+    shared = select(kind.of(share)).where(share.subject.in_(subject.names))
     return or_(
-        Model.owner == subject.user,
-        and_(Model.visibility == "team", Model.team.in_(subject.teams)),
-        Model.visibility == "everyone",
-        Model.id.in_(shared),
+        table.owner == subject.user,
+        and_(table.visibility == "team", table.team.in_(subject.teams)),
+        table.visibility == "everyone",
+        table.id.in_(shared),
     )
 
 
-def right_of(session: Session, subject: Subject, model: Model) -> Right | None:
-    """The highest right that ``subject`` has; who only sees a model because of its team or of everyone may use it."""
-    if subject.is_admin or model.owner == subject.user:
+def right_of(session: Session, subject: Subject, asset: Any, kind: Kind = MODEL) -> Right | None:
+    """The highest right that ``subject`` has; who only sees it because of its team or of everyone may use it."""
+    if subject.is_admin or asset.owner == subject.user:
         return "manage"
-    query = select(Share.right).where(Share.model_id == model.id, Share.subject.in_(subject.names))
+    share = kind.share
+    query = select(share.right).where(kind.of(share) == asset.id, share.subject.in_(subject.names))
     held = [right for right in RIGHTS if right in set(session.scalars(query))]
-    seen = model.visibility == "everyone" or (model.visibility == "team" and model.team in subject.teams)
+    seen = asset.visibility == "everyone" or (asset.visibility == "team" and asset.team in subject.teams)
     if seen and "use" not in held:
         held.append("use")
     return max(held, key=RIGHTS.index) if held else None
 
 
-def may(session: Session, subject: Subject, model: Model, wanted: Right) -> bool:
-    held = right_of(session, subject, model)
+def may(session: Session, subject: Subject, asset: Any, wanted: Right, kind: Kind = MODEL) -> bool:
+    held = right_of(session, subject, asset, kind)
     return held is not None and includes(held, wanted)
 
 
-def demand(session: Session, subject: Subject, model: Model, wanted: Right) -> None:
-    """Go on only where ``subject`` may; who may not even read it learns nothing of the model.
+def demand(session: Session, subject: Subject, asset: Any, wanted: Right, kind: Kind = MODEL) -> None:
+    """Go on only where ``subject`` may; who may not even read it learns nothing of it.
 
     Raises:
-        UnknownReference: REG-001. NotAllowed: REG-023.
+        UnknownReference: REG-001. UnknownDatasetVersion: REG-013. NotAllowed: REG-023.
     """
-    if not may(session, subject, model, "read"):
-        raise UnknownReference(reference=model.name, known=[])
-    if not may(session, subject, model, wanted):
-        raise NotAllowed(user=subject.user, name=model.name, right=wanted, owner=model.owner)
+    if not may(session, subject, asset, "read", kind):
+        raise kind.unknown(asset.name, [])
+    if not may(session, subject, asset, wanted, kind):
+        raise NotAllowed(user=subject.user, name=asset.name, right=wanted, owner=asset.owner)
 
 
-def demand_readable(
-    session: Session, subject: Subject, name: str, reference: str, owner: str = LOCAL
-) -> None:
+def demand_readable(session: Session, subject: Subject, name: str, reference: str) -> None:
     """Go on only where ``subject`` may read the model ``name``; else it is as if there were none.
 
     Raises:
@@ -64,7 +70,7 @@ def demand_readable(
     """
     if subject.is_admin:
         return
-    query = select(Model.id).where(Model.owner == owner, Model.name == name, readable(subject))
+    query = select(Model.id).where(Model.name == name, readable(subject))
     if session.scalar(query) is None:
         raise UnknownReference(reference=reference, known=[])
 
@@ -80,10 +86,8 @@ def demand_administrator(subject: Subject, what: str) -> None:
 
 
 def readable_datasets(subject: Subject) -> ColumnElement[bool]:
-    """The data sets that ``subject`` may read: their own and their teams'."""
-    if subject.is_admin:
-        return true()
-    return or_(Dataset.owner == subject.user, Dataset.team.in_(subject.teams))
+    """The data sets that ``subject`` may read."""
+    return readable(subject, DATASET)
 
 
 def readable_history(subject: Subject) -> ColumnElement[bool]:
@@ -105,3 +109,17 @@ def may_read_content(session: Session, subject: Subject, digest: str) -> bool:
     return bool(
         session.scalar(select(exists(holding.where(VersionFile.sha256 == digest, readable(subject)))))
     )
+
+
+def near_names(session: Session, kind: Kind, wanted: str, subject: Subject) -> list[str]:
+    """Names like ``wanted`` that ``subject`` may be told; some that there are where none is like it.
+
+    In a registry of many only names that begin alike are looked at, so that a wrong name is no costly one.
+    """
+    table = kind.table
+    query = select(table.name).where(table.trashed.is_(None), readable(subject, kind))
+    query = query.order_by(table.name).limit(_NEAR_NAMES)
+    names = list(session.scalars(query))
+    if len(names) == _NEAR_NAMES:
+        names = list(session.scalars(query.where(table.name >= wanted[:2]))) or names
+    return get_close_matches(wanted, names, 5, 0.5) or names[:5]

@@ -18,6 +18,13 @@ PURGED = "model.purged"
 ALIAS_SET = "alias.set"
 ALIAS_REMOVED = "alias.removed"
 SHARED = "model.shared"
+DATASET_EDITED = "dataset.edited"
+DATASET_TRASHED = "dataset.trashed"
+DATASET_RESTORED = "dataset.restored"
+DATASET_PURGED = "dataset.purged"
+DATASET_SHARED = "dataset.shared"
+COPIED = "version.copied"
+REPORTED = "report.attached"
 RESCANNED = "registry.rescanned"
 
 # What a line of the history is about.

@@ -118,7 +118,11 @@ def _enter(
     if staged is None or not target.exists():
         folder = staged or target
         with synced_together() if staged is not None else nullcontext():
-            _write_records(folder, candidate, label, _time_after(session, candidate))
+            owner, team = rows.holder_of(session, candidate.known.name)
+            registration = Registration(
+                registered=_time_after(session, candidate), owner=owner, team=team, source=candidate.source
+            )
+            _write_records(folder, candidate, label, registration)
         if staged is not None:
             close_folder(staged)
             move_in(staged, target)
@@ -203,7 +207,7 @@ def _time_after(session: Session, candidate: Candidate) -> str:
     return iso_time(now)
 
 
-def _write_records(folder: Path, candidate: Candidate, label: str, registered: str) -> None:
+def _write_records(folder: Path, candidate: Candidate, label: str, registration: Registration) -> None:
     """``manifest.json``, ``registration.json`` and the sidecars; ``model_info.json`` comes last."""
     manifest = candidate.inspection.manifest
     if manifest is None or manifest.sha256 != candidate.manifest.sha256 or not (folder / MANIFEST).is_file():
@@ -213,4 +217,4 @@ def _write_records(folder: Path, candidate: Candidate, label: str, registered: s
     )
     known = replace(candidate.known, version=label)
     with reading(folder):
-        write_version(folder, known, info, Registration(registered=registered, source=candidate.source))
+        write_version(folder, known, info, registration)

@@ -15,6 +15,7 @@ from mozhu.platform.catalog.datasets.rescanning import look, rebuild_rows
 from mozhu.platform.catalog.datasets.rescanning import scan as scan_datasets
 from mozhu.platform.catalog.events import RESCANNED, Happening
 from mozhu.platform.catalog.facts import read_folder
+from mozhu.platform.catalog.kinds import DATASET
 from mozhu.platform.catalog.places import path_within, version_folders
 from mozhu.platform.catalog.views import Refused, RescanReport, VersionFacts
 from mozhu.platform.database.engine import Database
@@ -62,6 +63,8 @@ def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -
             rows.add_version(session, facts, result.files.get(facts.path, ()))
             lineage.add_edges(session, lineage.edges_of(models / facts.path, facts))
         apply_cards(models, session)
+        datasets = rebuild_rows(session, data)
+        apply_cards(models, session, DATASET)
         after = {facts.reference for facts in result.found}
         report = RescanReport(
             models=len({(facts.owner, facts.name) for facts in result.found}),
@@ -70,7 +73,7 @@ def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -
             gone=tuple(sorted(before - after)),
             failed=tuple(facts.reference for facts in result.found if facts.state == "failed"),
             refused=(*result.refused, *data.refused),
-            datasets=rebuild_rows(session, data),
+            datasets=datasets,
         )
         details = {"versions": report.versions, "added": list(report.added), "gone": list(report.gone)}
         details["datasets"] = report.datasets.to_json()

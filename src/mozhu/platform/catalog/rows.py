@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
-from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select
-from sqlalchemy import text as sql
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from mozhu.kernel.errors import InTrash
 from mozhu.platform.catalog.events import OF_MODEL, Happening
+from mozhu.platform.catalog.kinds import MODEL
+from mozhu.platform.catalog.listing import Plain, listed_rows
 from mozhu.platform.catalog.views import HistoryView, ModelView, State, VersionFacts, VersionView
-from mozhu.platform.database.grams import grams_of, search_text
+from mozhu.platform.catalog.words import index_words, words_of
 from mozhu.platform.database.tables import LOCAL, History, Model, Tag, Version
 from mozhu.platform.database.tables_assets import Alias, SearchGram, VersionFile
 from mozhu.specs.records.manifest import ManifestFile
 
 _HISTORY_LINES = 50
-_NEAR_NAMES = 1000
 
 
-# What a list shows; what is searched is long and is not read for it.
-_OF_MODEL = [column for column in Model.__table__.c if column.name != "search_text"]
-_OF_VERSION = list(Version.__table__.c)
-_MODEL_NAMES = [column.name for column in _OF_MODEL]
-_VERSION_NAMES = [column.name for column in _OF_VERSION]
 # A version that is in the trash, or whose model is, is in no list.
 _HERE = Version.trashed.is_(None) & Model.trashed.is_(None)
 
@@ -55,44 +48,27 @@ def with_newest() -> Select[Model, Version]:
     )
 
 
-class Plain(SimpleNamespace):
-    """A row by the names of its columns: an object of the mapper costs several times as much, and lists have many."""
-
-
 def listed(
-    session: Session, chosen: Select[int], order: Sequence[ColumnElement[Any]]
+    session: Session, chosen: Select[int], order: Sequence[ColumnElement[Any]], state: str | None = None
 ) -> list[tuple[int, ModelView]]:
-    """The models whose ids ``chosen`` gives, with these ids, each with its newest version: two statements for all."""
-    newest = select(func.max(Version.seq)).where(Version.model_id == Model.id, Version.trashed.is_(None))
-    query = (
-        select(*_OF_MODEL, *_OF_VERSION)
-        .select_from(Model)
-        .join(chosen.subquery("chosen"), sql("chosen.id = models.id"))
-        .join(
-            Version,
-            (Version.model_id == Model.id) & (Version.seq == newest.correlate(Model).scalar_subquery()),
-        )
-    )
-    found = []
-    for row in session.execute(query.order_by(*order)):
-        model = Plain(**dict(zip(_MODEL_NAMES, row, strict=False)))
-        version = Plain(**dict(zip(_VERSION_NAMES, row[len(_MODEL_NAMES) :], strict=True)), tags=[])
-        found.append((model, version))
-    by_id = {version.id: version for _, version in found}
-    tags = select(Tag.version_id, Tag.tag).where(Tag.version_id.in_(list(by_id))).order_by(Tag.position)
-    for version_id, tag in session.execute(tags) if by_id else ():
-        by_id[version_id].tags.append(Plain(tag=tag))
+    """The models whose ids ``chosen`` gives, with these ids, each with its newest version."""
+    found = listed_rows(session, MODEL, chosen, order, None)
     return [(model.id, model_view(model, version)) for model, version in found]
 
 
-def labels(session: Session, name: str, owner: str = LOCAL) -> list[str]:
+def labels(session: Session, name: str, owner: str | None = None) -> list[str]:
     """The names of all versions of a model, newest first; those in the trash keep theirs."""
-    query = select(Version.label).join(Model).where(Model.owner == owner, Model.name == name)
+    query = select(Version.label).join(Model).where(*_owned(owner), Model.name == name)
     return list(session.scalars(query.order_by(Version.seq.desc())))
 
 
 def versions_of(
-    session: Session, name: str, owner: str = LOCAL, *, limit: int | None = None, before: int | None = None
+    session: Session,
+    name: str,
+    owner: str | None = None,
+    *,
+    limit: int | None = None,
+    before: int | None = None,
 ) -> list[VersionView]:
     """The versions of a model, newest first; empty where there is no such model.
 
@@ -106,33 +82,26 @@ def versions_of(
     return [version_view(model, version) for model, version in session.execute(query.limit(limit))]
 
 
-def version_named(session: Session, name: str, label: str, owner: str = LOCAL) -> VersionView | None:
+def version_named(session: Session, name: str, label: str, owner: str | None = None) -> VersionView | None:
     return _one(session, _versions(owner).where(Model.name == name, Version.label == label, _HERE))
 
 
-def model_named(session: Session, name: str, owner: str = LOCAL) -> ModelView | None:
+def model_named(session: Session, name: str, owner: str | None = None) -> ModelView | None:
     """A model that is not in the trash, with its newest version."""
-    chosen = select(Model.id).where(Model.owner == owner, Model.name == name, Model.trashed.is_(None))
+    chosen = select(Model.id).where(*_owned(owner), Model.name == name, Model.trashed.is_(None))
     found = listed(session, chosen, ())
     return found[0][1] if found else None
 
 
-def model_row(session: Session, name: str, owner: str = LOCAL) -> Model:
+def model_row(session: Session, name: str, owner: str | None = None) -> Model:
     """The row of a model that is known to be there."""
-    return session.scalars(select(Model).where(Model.owner == owner, Model.name == name)).one()
+    return session.scalars(select(Model).where(*_owned(owner), Model.name == name)).one()
 
 
-def near_names(session: Session, wanted: str, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
-    """Names of models like ``wanted`` that ``may`` be told; some that there are where none is like it.
-
-    In a registry of many only names that begin alike are looked at, so that a wrong name is no costly one.
-    """
-    query = select(Model.name).where(Model.owner == owner, Model.trashed.is_(None), may)
-    query = query.order_by(Model.name).limit(_NEAR_NAMES)
-    names = list(session.scalars(query))
-    if len(names) == _NEAR_NAMES:
-        names = list(session.scalars(query.where(Model.name >= wanted[:2]))) or names
-    return get_close_matches(wanted, names, 5, 0.5) or names[:5]
+def holder_of(session: Session, name: str) -> tuple[str, str]:
+    """The owner and the team of the model of this name; of one that is not there yet those of this machine."""
+    found = session.execute(select(Model.owner, Model.team).where(Model.name == name)).first()
+    return (found.owner, found.team) if found else (LOCAL, LOCAL)
 
 
 def files_of(session: Session, view: VersionView) -> list[ManifestFile]:
@@ -158,17 +127,19 @@ def every_file(session: Session) -> Iterator[tuple[str, str, ManifestFile | None
         yield f"{name}:{label}", place, file
 
 
-def alias_label(session: Session, name: str, alias: str, owner: str = LOCAL) -> str | None:
+def alias_label(session: Session, name: str, alias: str, owner: str | None = None) -> str | None:
     """The name of the version that an alias of a model points to."""
     query = (
         select(Version.label)
         .join(Alias, Alias.version_id == Version.id)
         .join(Model, Model.id == Alias.model_id)
     )
-    return session.scalar(query.where(Model.owner == owner, Model.name == name, Alias.name == alias, _HERE))
+    return session.scalar(query.where(*_owned(owner), Model.name == name, Alias.name == alias, _HERE))
 
 
-def version_by_checksum(session: Session, name: str, checksum: str, owner: str = LOCAL) -> VersionView | None:
+def version_by_checksum(
+    session: Session, name: str, checksum: str, owner: str | None = None
+) -> VersionView | None:
     query = _versions(owner).where(Model.name == name, Version.checksum == checksum, _HERE)
     query = query.order_by(Version.seq)
     return _one(session, query)
@@ -179,7 +150,7 @@ def version_at(session: Session, path: str) -> VersionView | None:
     return _one(session, _versions(None).where(Version.path == path))
 
 
-def newest_version(session: Session, name: str, owner: str = LOCAL) -> VersionView | None:
+def newest_version(session: Session, name: str, owner: str | None = None) -> VersionView | None:
     return _one(session, _versions(owner).where(Model.name == name, _HERE).order_by(Version.seq.desc()))
 
 
@@ -189,11 +160,11 @@ def facts(session: Session) -> list[VersionView]:
     return [version_view(model, version) for model, version in session.execute(query)]
 
 
-def refuse_trashed(session: Session, name: str, owner: str = LOCAL) -> None:
+def refuse_trashed(session: Session, name: str, owner: str | None = None) -> None:
     """Raises InTrash (REG-020) when the model of this name is in the trash."""
-    query = select(Model.id).where(Model.owner == owner, Model.name == name, Model.trashed.is_not(None))
+    query = select(Model.id).where(*_owned(owner), Model.name == name, Model.trashed.is_not(None))
     if session.scalar(query) is not None:
-        raise InTrash(reference=name)
+        raise InTrash(reference=name, group=MODEL.group)
 
 
 def add_version(session: Session, new: VersionFacts, files: Iterable[ManifestFile] = ()) -> VersionView:
@@ -230,33 +201,8 @@ def add_version(session: Session, new: VersionFacts, files: Iterable[ManifestFil
         VersionFile(version_id=version.id, path=file.path, size=file.size, sha256=file.sha256)
         for file in files
     )
-    index_words(session, model, new.model_words)
+    index_words(session, MODEL, model, words_of(MODEL, version))
     return version_view(model, version)
-
-
-def index_words(session: Session, model: Model, words: Iterable[str]) -> None:
-    """The model is found by ``words`` too, and by everything that it was found by."""
-    own = (model.type or "text", model.name, model.owner, model.team, model.description or "")
-    searched = search_text((*own, *(model.search_text or "").split("\n"), *words))
-    if searched == model.search_text:
-        return
-    fresh = grams_of(searched) - grams_of(model.search_text or "")
-    model.search_text = searched
-    session.flush()
-    if fresh:
-        rows = [{"kind": OF_MODEL, "gram": gram, "id": model.id} for gram in sorted(fresh)]
-        session.execute(insert(SearchGram), rows)
-
-
-def reindex(session: Session, model: Model) -> None:
-    """The model is found by what it and its versions say today and by nothing else."""
-    session.execute(delete(SearchGram).where(SearchGram.kind == OF_MODEL, SearchGram.id == model.id))
-    model.search_text = ""
-    query = select(Version).where(Version.model_id == model.id).options(selectinload(Version.tags))
-    words: list[str] = []
-    for version in session.scalars(query.order_by(Version.seq)):
-        words += (*version_view(model, version).model_words, version.notes)
-    index_words(session, model, words)
 
 
 def set_state(session: Session, view: VersionView, state: State, *, certified: bool) -> VersionView:
@@ -268,10 +214,13 @@ def set_state(session: Session, view: VersionView, state: State, *, certified: b
     return version_view(model, version)
 
 
-def trained_on(session: Session, reference: str, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
-    """References of the model versions that fulfil ``may`` and whose training names ``reference``, oldest first."""
-    query = _versions(owner).where(Version.training_dataset == reference, may).order_by(Version.registered)
-    return [f"{model.name}:{version.label}" for model, version in session.execute(query)]
+def trained_on(session: Session, reference: str, may: ColumnElement[bool]) -> list[str]:
+    """References of the model versions outside of the trash that fulfil ``may`` and whose training names ``reference``,
+    oldest first.
+    """
+    query = select(Model.name, Version.label).join(Version, Version.model_id == Model.id)
+    query = query.where(Version.training_dataset == reference, may, _HERE).order_by(Version.registered)
+    return [f"{name}:{label}" for name, label in session.execute(query)]
 
 
 def clear(session: Session) -> None:
@@ -324,6 +273,11 @@ def events_after(session: Session, after: int, limit: int, may: ColumnElement[bo
         }
         for line in session.scalars(query)
     ]
+
+
+def _owned(owner: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Names are of one installation: whose it is need not be said."""
+    return () if owner is None else (Model.owner == owner,)
 
 
 def _versions(owner: str | None) -> Select[Model, Version]:

@@ -22,12 +22,13 @@ from mozhu.platform.catalog.access import (
     demand,
     demand_administrator,
     demand_readable,
-    readable,
+    near_names,
     readable_history,
 )
 from mozhu.platform.catalog.artefacts import MANIFEST, Artefact, find_artefact
 from mozhu.platform.catalog.events import OF_STATE, Happening
 from mozhu.platform.catalog.facts import state_of
+from mozhu.platform.catalog.kinds import MODEL
 from mozhu.platform.catalog.places import path_within
 from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
 from mozhu.platform.catalog.registering import check_candidate, register_candidate
@@ -349,7 +350,7 @@ def _chosen(session: Session, wanted: Reference, newest: VersionView) -> Version
 
 
 def _unknown(session: Session, reference: str, name: str, subject: Subject) -> UnknownReference:
-    return UnknownReference(reference=reference, known=rows.near_names(session, name, readable(subject)))
+    return UnknownReference(reference=reference, known=near_names(session, MODEL, name, subject))
 
 
 def _relative(models: Path, artefact: Artefact) -> str | None:

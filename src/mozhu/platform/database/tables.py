@@ -128,6 +128,7 @@ class Version(Table):
         Index("ix_versions_path", "path"),
         Index("ix_versions_registered_id", "registered", "id"),
         Index("ix_versions_state", "state"),
+        Index("ix_versions_training_dataset", "training_dataset"),
     )
 
 
@@ -144,7 +145,7 @@ class Tag(Table):
 
 
 class Dataset(Table):
-    """A named data set. ``updated`` is when its newest version came."""
+    """A named data set; the columns mean what they mean for a model, ``kind`` is that of its newest version."""
 
     __tablename__ = "datasets"
 
@@ -155,6 +156,14 @@ class Dataset(Table):
     created: Mapped[str]
     updated: Mapped[str]
     version_count: Mapped[int] = mapped_column(default=0)
+    kind: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    description: Mapped[str] = mapped_column(default="", server_default="")
+    licence: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    visibility: Mapped[str] = mapped_column(String(10), default="private", server_default="private")
+    trashed: Mapped[str | None] = mapped_column(String(24), default=None)
+    trashed_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    size_bytes: Mapped[int] = mapped_column(default=0, server_default="0")
+    search_text: Mapped[str] = mapped_column(default="", server_default="")
 
     versions: Mapped[list[DatasetVersion]] = relationship(
         back_populates="dataset",
@@ -163,7 +172,22 @@ class Dataset(Table):
         passive_deletes=True,
     )
 
-    __table_args__ = (UniqueConstraint("owner", "name"), Index("ix_datasets_updated_id", "updated", "id"))
+    __table_args__ = (
+        UniqueConstraint("owner", "name"),
+        Index("ix_datasets_updated_id", "updated", "id"),
+        Index("ix_datasets_name_id", "name", "id"),
+        Index("ix_datasets_kind_updated_id", "kind", "updated", "id"),
+        Index("ix_datasets_owner_updated_id", "owner", "updated", "id"),
+        Index("ix_datasets_visibility_team", "visibility", "team"),
+        Index("ix_datasets_trashed_kind", "trashed", "kind", "version_count", "size_bytes"),
+        Index(
+            "ix_datasets_in_trash",
+            "updated",
+            "id",
+            sqlite_where=sql("trashed IS NOT NULL"),
+            postgresql_where=sql("trashed IS NOT NULL"),
+        ),
+    )
 
 
 class DatasetVersion(Table):
@@ -188,6 +212,10 @@ class DatasetVersion(Table):
     content: Mapped[str] = mapped_column(String(80))
     created: Mapped[str]
     registered: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    notes: Mapped[str] = mapped_column(default="", server_default="")
+    trashed: Mapped[str | None] = mapped_column(String(24), default=None)
+    trashed_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
     dataset: Mapped[Dataset] = relationship(back_populates="versions")
     tags: Mapped[list[DatasetTag]] = relationship(

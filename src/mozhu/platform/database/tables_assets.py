@@ -1,8 +1,10 @@
-"""The tables about models that are not the models themselves: files, names that point, rights, origin, search."""
+"""The tables about models and data sets that are neither: files, names that point, rights, origin, search, reports."""
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mozhu.platform.database.tables import Table
@@ -56,6 +58,64 @@ class Rating(Table):
     stars: Mapped[int]
     comment: Mapped[str]
     time: Mapped[str] = mapped_column(String(24))
+
+
+class DatasetAlias(Table):
+    """As ``Alias``, of a data set."""
+
+    __tablename__ = "dataset_aliases"
+
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id", ondelete="CASCADE"))
+    protected: Mapped[bool]
+
+    __table_args__ = (Index("ix_dataset_aliases_version_id", "version_id"),)
+
+
+class DatasetShare(Table):
+    """As ``Share``, of a data set."""
+
+    __tablename__ = "dataset_shares"
+
+    subject: Mapped[str] = mapped_column(String(210), primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    right: Mapped[str] = mapped_column(String(10))
+
+    __table_args__ = (Index("ix_dataset_shares_dataset_id", "dataset_id"),)
+
+
+class DatasetRating(Table):
+    """As ``Rating``, of a data set."""
+
+    __tablename__ = "dataset_ratings"
+
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    user: Mapped[str] = mapped_column(String(200), primary_key=True)
+    stars: Mapped[int]
+    comment: Mapped[str]
+    time: Mapped[str] = mapped_column(String(24))
+
+
+class ReportRow(Table):
+    """A report about a version; its page is the content ``sha256`` of the store, ``metrics`` what it measured."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(20))
+    run: Mapped[str] = mapped_column(String(500))
+    metrics: Mapped[dict[str, Any]]
+    sha256: Mapped[str] = mapped_column(String(80))
+    size: Mapped[int]
+    created: Mapped[str] = mapped_column(String(24))
+    attached_by: Mapped[str] = mapped_column(String(200))
+
+    __table_args__ = (
+        UniqueConstraint("version_id", "sha256"),
+        Index("ix_reports_created_id", "created", "id"),
+    )
 
 
 class LineageEdge(Table):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog.contents import held_by_versions
+from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.room import settings_of
 from mozhu.platform.catalog.service import Registry
@@ -54,6 +55,8 @@ def registry_gc(
         parts = part_room(store, registry.models)
         with Models(root, database=database) as models:
             purged = len(models.empty_trash(days=spec.trash_days, keep=not keep))
+        with Datasets(root, database=database) as datasets:
+            purged += len(datasets.empty_trash(days=spec.trash_days, keep=not keep))
         expired = swept = 0
         if not keep:
             uploads = Uploads(database, store, parts, limits=limits, may_read=_nothing)

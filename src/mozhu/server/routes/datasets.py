@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mozhu.platform.catalog.searching import ModelQuery
 from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.server.routes.models import Cursor, Limit, Name, Search
-from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
+from mozhu.server.routes.models import Cursor, Limit, Name, Search, Word
+from mozhu.specs.wire.datasets import (
+    DatasetDetailWire,
+    DatasetKind,
+    DatasetReportWire,
+    DatasetRowWire,
+    DatasetsPage,
+)
 from mozhu.specs.wire.models import State
 from mozhu.specs.wire.place import PREFIX
 
@@ -27,19 +35,23 @@ def list_datasets(
     services: Services,
     asks: Asks,
     search: Search = None,
+    kind: Annotated[DatasetKind | None, Query(description="what the rows teach")] = None,
+    tag: Word = None,
+    owner: Word = None,
     state: Annotated[State | None, Query()] = None,
+    sort: Annotated[Literal["updated", "name"], Query()] = "updated",
+    trash: Annotated[bool, Query(description="what was deleted, and only that")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Data sets with their newest versions, last changed first."""
-    question = {"search": search, "state": state}
-    after = key_of(cursor, question, (str, str))
-    datasets = services.datasets.list_datasets(search, state, subject=asks)
-    if after:
-        datasets = [dataset for dataset in datasets if [dataset.updated, dataset.name] < after]
-    shown, rest = datasets[:limit], datasets[limit:]
-    following = cursor_after([shown[-1].updated, shown[-1].name], question) if rest else None
-    return found(request, {"items": [dataset.to_json() for dataset in shown], "next": following})
+    """The data sets that the caller may read: last changed first, or by name. Each with its newest version, of those
+    in `state` if given.
+    """
+    asked = ModelQuery(search or "", kind, tag, owner, state, sort, trash)
+    after = key_of(cursor, asdict(asked), (str, int))
+    page = services.datasets.page(asked, subject=asks, limit=limit, after=tuple(after) if after else None)
+    following = cursor_after(list(page.next), asdict(asked)) if page.next else None
+    return found(request, {"items": [dataset.to_json() for dataset in page.items], "next": following})
 
 
 @router.get("/datasets/{name}", response_model=DatasetDetailWire)

@@ -50,7 +50,7 @@ def delete_model(
     """A version (`name:v2`), or a model with all its versions, into the trash; `confirm` says the name again."""
     told = services.models.delete(name, subject=asks, force=force, keep=False)
     if keep:
-        _confirmed(confirm, name)
+        confirmed(confirm, name)
         told = services.models.delete(name, subject=asks, force=force)
     return answer({"deleted": list(told)})
 
@@ -66,15 +66,23 @@ def restore_model(services: Services, asks: Asks, name: Name) -> Response:
 def empty_trash(
     services: Services, asks: Asks, confirm: Confirm = "", days: Days = 30, keep: Keep = True
 ) -> Response:
-    """What is in the trash goes for good; `confirm=trash`. Only for administrators."""
-    told = services.models.empty_trash(subject=asks, days=days, keep=False)
+    """What is in the trash goes for good, data sets as `dataset://…`; `confirm=trash`. Only for administrators."""
+    told = _emptied(services, asks, days, keep=False)
     if keep:
-        _confirmed(confirm, "trash")
-        told = services.models.empty_trash(subject=asks, days=days)
-    return answer({"deleted": list(told)})
+        confirmed(confirm, "trash")
+        told = _emptied(services, asks, days, keep=True)
+    return answer({"deleted": told})
 
 
-def _confirmed(confirm: str, name: str) -> None:
+def _emptied(services: Composition, asks: Subject, days: int, *, keep: bool) -> list[str]:
+    """References of models, then of data sets as `dataset://name:v2`."""
+    models = services.models.empty_trash(subject=asks, days=days, keep=keep)
+    datasets = services.datasets.empty_trash(subject=asks, days=days, keep=keep)
+    return [*models, *(f"dataset://{reference}" for reference in datasets)]
+
+
+def confirmed(confirm: str, name: str) -> None:
+    """Raises BadValue: REG-025 unless ``confirm`` says the name again."""
     if confirm != name:
         raise BadValue(value=confirm, field="confirm", known=[name])
 

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from mozhu.specs.wire.models import HistoryWire, State
 
+# What the rows of a data set teach.
+DatasetKind = Literal["sft", "pt", "dpo", "rm", "kto", "classification", "multimodal"]
+
+
+class DatasetEdit(BaseModel):
+    """What is to change; what is left out stays. `visibility` needs the right to manage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str | None = Field(default=None, max_length=20_000)
+    licence: str | None = Field(default=None, max_length=200)
+    visibility: Literal["private", "team", "everyone"] | None = None
+
 
 class DatasetVersionWire(TypedDict):
-    """One version. ``parts``: of each part its file, rows, bytes and hash; ``content`` is its address."""
+    """One version. ``kind`` is what its rows teach, empty where it is not known.
+
+    ``parts``: of each part its file, rows, bytes and hash; ``content`` is its address.
+    """
 
     reference: str
     name: str
@@ -29,10 +46,13 @@ class DatasetVersionWire(TypedDict):
     registered: str
     owner: str
     team: str
+    kind: str
+    notes: str
+    trashed: str | None
 
 
 class DatasetWire(TypedDict):
-    """A data set with its newest version."""
+    """A data set with its newest version; ``kind`` is that of the newest."""
 
     name: str
     owner: str
@@ -41,6 +61,12 @@ class DatasetWire(TypedDict):
     updated: str
     version_count: int
     newest: DatasetVersionWire
+    kind: str
+    description: str
+    licence: str
+    visibility: str
+    size_bytes: int
+    trashed: str | None
 
 
 class DatasetDetailWire(TypedDict):

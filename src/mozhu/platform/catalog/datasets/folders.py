@@ -112,6 +112,7 @@ def facts_of(models: Path, folder: Path, version: VersionFolder) -> DatasetFacts
         registered=record.registered,
         owner=record.owner,
         team=record.team,
+        kind=version.found.kind,
     )
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from sqlalchemy import true
 from sqlalchemy.orm import Session
 
-from mozhu.kernel.errors import DamagedSnapshot, MozhuError, PlaceTaken, VersionTaken
+from mozhu.kernel.errors import DamagedSnapshot, InTrash, MozhuError, PlaceTaken, VersionTaken
 from mozhu.kernel.paths import next_version
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog.datasets import folders, rows
 from mozhu.platform.catalog.datasets.snapshots import SnapshotFacts, read_snapshot
 from mozhu.platform.catalog.datasets.views import DatasetVersionView, RegisteredDataset
 from mozhu.platform.catalog.events import OF_DATASET, REGISTERED, Happening
+from mozhu.platform.catalog.kinds import DATASET
 from mozhu.platform.catalog.places import move_in, staging
 from mozhu.platform.catalog.rows import add_history
 from mozhu.platform.database.engine import Database
@@ -70,7 +71,7 @@ def register_candidate(
     Its folder is whole before its row is there, so a kill at any moment leaves no row without files.
 
     Raises:
-        VersionTaken: REG-002. PlaceTaken: REG-010. DiskFull: FILE-003. NotWritable: FILE-002.
+        VersionTaken: REG-002. PlaceTaken: REG-010. InTrash: REG-020. DiskFull: FILE-003. NotWritable: FILE-002.
     """
     with database.reading() as session:
         there = _same_content(session, models, candidate)
@@ -93,11 +94,15 @@ def _enter(session: Session, models: Path, candidate: Candidate, staged: Path) -
     there = _same_content(session, models, candidate)
     if there is not None:
         return RegisteredDataset(there, already=True)
+    holder = rows.holder_of(session, candidate.name)
+    if holder is not None and holder.trashed is not None:
+        raise InTrash(reference=candidate.name, group=DATASET.group)
     label, target = _free_place(session, models, candidate)
     if target.exists():
         version = folders.read_version(target)
     else:
-        record = _record(candidate, label, _time_after(session, candidate))
+        owner, team = (holder.owner, holder.team) if holder else (LOCAL, LOCAL)
+        record = _record(candidate, label, _time_after(session, candidate), owner, team)
         record.write(staged / REGISTRATION)
         folders.close_files(staged)
         move_in(staged, target)
@@ -126,14 +131,14 @@ def _free_place(session: Session, models: Path, candidate: Candidate) -> tuple[s
 
 
 def _label(session: Session, candidate: Candidate) -> str:
-    versions = rows.versions_of(session, candidate.name, true())
-    taken = {version.label for version in versions}
+    labels = rows.labels(session, candidate.name)
+    taken = set(labels)
     wished = candidate.wishes.version
     if wished:
         if wished in taken:
             raise VersionTaken(name=candidate.name, version=wished, known=sorted(taken))
         return wished
-    label = next_version(versions[0].label if versions else None)
+    label = next_version(labels[0] if labels else None)
     while label in taken:
         label = next_version(label)
     return label
@@ -159,15 +164,15 @@ def _time_after(session: Session, candidate: Candidate) -> str:
     return iso_time(now)
 
 
-def _record(candidate: Candidate, label: str, registered: str) -> DatasetRegistration:
+def _record(candidate: Candidate, label: str, registered: str, owner: str, team: str) -> DatasetRegistration:
     found, wishes = candidate.found, candidate.wishes
     assert found.snapshot is not None
     return DatasetRegistration.make(
         name=candidate.name,
         version=label,
         registered=registered,
-        owner=LOCAL,
-        team=LOCAL,
+        owner=owner,
+        team=team,
         source=candidate.source,
         description=wishes.description or "",
         tags=list(dict.fromkeys(wishes.tags)),

@@ -2,100 +2,118 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
+from mozhu.kernel.errors import InTrash
 from mozhu.platform.catalog.datasets.views import DatasetFacts, DatasetVersionView, DatasetView
+from mozhu.platform.catalog.kinds import DATASET
+from mozhu.platform.catalog.listing import Plain, listed_rows
 from mozhu.platform.catalog.views import State
-from mozhu.platform.database.tables import LOCAL, Dataset, DatasetTag, DatasetVersion
+from mozhu.platform.catalog.words import index_words, words_of
+from mozhu.platform.database.tables import Dataset, DatasetTag, DatasetVersion
+from mozhu.platform.database.tables_assets import DatasetAlias, SearchGram
 
 _PARTS = ("train", "validation", "test")
+# A version that is in the trash, or whose data set is, is in no list.
+_HERE = DatasetVersion.trashed.is_(None) & Dataset.trashed.is_(None)
 
 
-def datasets(
-    session: Session, may: ColumnElement[bool], search: str | None = None, state: State | None = None
-) -> list[DatasetView]:
-    """Every data set that fulfils ``may`` with its newest version, last changed first.
-
-    With ``state`` its newest version in that state, where it has one; ``search`` is a part of a name, version,
-    tag or description.
-    """
-    newest = select(func.max(DatasetVersion.seq)).where(DatasetVersion.dataset_id == Dataset.id)
-    if state is not None:
-        newest = newest.where(DatasetVersion.state == state)
-    query = (
-        select(Dataset, DatasetVersion)
-        .join(
-            DatasetVersion,
-            (DatasetVersion.dataset_id == Dataset.id)
-            & (DatasetVersion.seq == newest.correlate(Dataset).scalar_subquery()),
-        )
-        .where(may)
-        .options(selectinload(DatasetVersion.tags))
-        .order_by(Dataset.updated.desc(), Dataset.id.desc())
-    )
-    if search:
-        query = query.where(_matches(search))
-    return [_dataset_view(dataset, version) for dataset, version in session.execute(query)]
+def listed(
+    session: Session, chosen: Select[int], order: Sequence[ColumnElement[Any]], state: str | None = None
+) -> list[tuple[int, DatasetView]]:
+    """The data sets whose ids ``chosen`` gives, with these ids, each with its newest version (in ``state``)."""
+    found = listed_rows(session, DATASET, chosen, order, state)
+    return [(dataset.id, _dataset_view(dataset, version)) for dataset, version in found]
 
 
-def names(session: Session, may: ColumnElement[bool], owner: str = LOCAL) -> list[str]:
-    query = select(Dataset.name).where(Dataset.owner == owner, may)
-    return list(session.scalars(query.order_by(Dataset.name)))
+def dataset_named(session: Session, name: str, may: ColumnElement[bool]) -> DatasetView | None:
+    """A data set that fulfils ``may`` and is not in the trash, with its newest version."""
+    chosen = select(Dataset.id).where(Dataset.name == name, Dataset.trashed.is_(None), may)
+    found = listed(session, chosen, ())
+    return found[0][1] if found else None
 
 
-def versions_of(
-    session: Session, name: str, may: ColumnElement[bool], owner: str = LOCAL
-) -> list[DatasetVersionView]:
+def holder_of(session: Session, name: str) -> Dataset | None:
+    """The row of the data set of this name, in the trash too."""
+    return session.scalar(select(Dataset).where(Dataset.name == name))
+
+
+def labels(session: Session, name: str) -> list[str]:
+    """The names of all versions of a data set, newest first; those in the trash keep theirs."""
+    query = select(DatasetVersion.label).join(Dataset).where(Dataset.name == name)
+    return list(session.scalars(query.order_by(DatasetVersion.seq.desc())))
+
+
+def versions_of(session: Session, name: str, may: ColumnElement[bool]) -> list[DatasetVersionView]:
     """The versions of a data set that fulfils ``may``, newest first; empty where there is no such data set."""
-    query = _versions(owner).where(Dataset.name == name, may).order_by(DatasetVersion.seq.desc())
+    query = _versions().where(Dataset.name == name, may, _HERE).order_by(DatasetVersion.seq.desc())
     return [_version_view(dataset, version) for dataset, version in session.execute(query)]
 
 
-def version_by_content(
-    session: Session, name: str, content: str, owner: str = LOCAL
-) -> DatasetVersionView | None:
+def alias_label(session: Session, name: str, alias: str) -> str | None:
+    """The name of the version that an alias of a data set points to."""
+    query = select(DatasetVersion.label).join(DatasetAlias, DatasetAlias.version_id == DatasetVersion.id)
+    query = query.join(Dataset, Dataset.id == DatasetAlias.dataset_id)
+    return session.scalar(query.where(Dataset.name == name, DatasetAlias.name == alias, _HERE))
+
+
+def version_by_content(session: Session, name: str, content: str) -> DatasetVersionView | None:
     """The first version of this content that is not damaged."""
-    query = _versions(owner).where(
-        Dataset.name == name, DatasetVersion.content == content, DatasetVersion.state != "failed"
+    query = _versions().where(
+        Dataset.name == name, DatasetVersion.content == content, DatasetVersion.state != "failed", _HERE
     )
     return _one(session, query.order_by(DatasetVersion.seq))
 
 
 def version_at(session: Session, path: str) -> DatasetVersionView | None:
     """The version whose files lie at ``path`` (relative to ``5_models``)."""
-    return _one(session, _versions(None).where(DatasetVersion.path == path))
+    return _one(session, _versions().where(DatasetVersion.path == path))
 
 
 def facts(session: Session) -> list[DatasetVersionView]:
     """Every version of every data set, by name and number."""
-    query = _versions(None).order_by(Dataset.owner, Dataset.name, DatasetVersion.seq)
+    query = _versions().order_by(Dataset.owner, Dataset.name, DatasetVersion.seq)
     return [_version_view(dataset, version) for dataset, version in session.execute(query)]
 
 
 def add_version(session: Session, new: DatasetFacts) -> DatasetVersionView:
-    """Add ``new`` as the newest version of its data set, which is made where it is missing."""
+    """Add ``new`` as the newest version of its data set, which is made where it is missing.
+
+    Raises:
+        InTrash: REG-020 when the data set of this name is in the trash.
+    """
     dataset = session.scalar(select(Dataset).where(Dataset.owner == new.owner, Dataset.name == new.name))
     last = None
     if dataset is None:
         times = {"created": new.registered, "updated": new.registered}
         dataset = Dataset(owner=new.owner, team=new.team, name=new.name, version_count=0, **times)
         session.add(dataset)
+    elif dataset.trashed is not None:
+        raise InTrash(reference=new.name, group=DATASET.group)
     else:
         own = DatasetVersion.dataset_id == dataset.id
         last = session.scalar(select(func.max(DatasetVersion.seq)).where(own))
     dataset.version_count += 1
     dataset.updated = new.registered
+    dataset.kind = new.kind
+    dataset.size_bytes = (dataset.size_bytes or 0) + new.size_bytes
     version = _row(new, seq=(last or 0) + 1)
     version.dataset = dataset
     session.add(version)
     session.flush()
+    index_words(session, DATASET, dataset, words_of(DATASET, version))
     return _version_view(dataset, version)
 
 
 def set_state(session: Session, view: DatasetVersionView, state: State) -> DatasetVersionView:
     """The version in its new state."""
-    query = _versions(view.owner).where(Dataset.name == view.name, DatasetVersion.label == view.label)
+    query = _versions().where(
+        Dataset.owner == view.owner, Dataset.name == view.name, DatasetVersion.label == view.label
+    )
     dataset, version = session.execute(query).one()
     version.state = state
     session.flush()
@@ -104,32 +122,21 @@ def set_state(session: Session, view: DatasetVersionView, state: State) -> Datas
 
 def clear(session: Session) -> None:
     """Take all data sets and their versions out; the history stays."""
+    session.execute(delete(SearchGram).where(SearchGram.kind == DATASET.name))
     session.execute(delete(Dataset))
 
 
-def _versions(owner: str | None) -> Select[Dataset, DatasetVersion]:
-    query = (
+def _versions() -> Select[Dataset, DatasetVersion]:
+    return (
         select(Dataset, DatasetVersion)
         .join(DatasetVersion, DatasetVersion.dataset_id == Dataset.id)
         .options(selectinload(DatasetVersion.tags))
     )
-    return query if owner is None else query.where(Dataset.owner == owner)
 
 
 def _one(session: Session, query: Select[Dataset, DatasetVersion]) -> DatasetVersionView | None:
     found = session.execute(query.limit(1)).first()
     return _version_view(*found) if found else None
-
-
-def _matches(search: str) -> ColumnElement[bool]:
-    in_version = Dataset.versions.any(
-        or_(
-            DatasetVersion.label.icontains(search, autoescape=True),
-            DatasetVersion.description.icontains(search, autoescape=True),
-            DatasetVersion.tags.any(DatasetTag.tag.icontains(search, autoescape=True)),
-        )
-    )
-    return or_(Dataset.name.icontains(search, autoescape=True), in_version)
 
 
 def _row(new: DatasetFacts, *, seq: int) -> DatasetVersion:
@@ -146,11 +153,12 @@ def _row(new: DatasetFacts, *, seq: int) -> DatasetVersion:
         content=new.content,
         created=new.created,
         registered=new.registered,
+        kind=new.kind,
         tags=[DatasetTag(tag=tag, position=place) for place, tag in enumerate(dict.fromkeys(new.tags))],
     )
 
 
-def _version_view(dataset: Dataset, version: DatasetVersion) -> DatasetVersionView:
+def _version_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> DatasetVersionView:
     return DatasetVersionView(
         name=dataset.name,
         label=version.label,
@@ -167,7 +175,10 @@ def _version_view(dataset: Dataset, version: DatasetVersion) -> DatasetVersionVi
         registered=version.registered,
         owner=dataset.owner,
         team=dataset.team,
+        kind=version.kind,
         seq=version.seq,
+        notes=version.notes or "",
+        trashed=version.trashed,
     )
 
 
@@ -176,7 +187,7 @@ def _place_of_part(name: str) -> tuple[int, str]:
     return (_PARTS.index(name) if name in _PARTS else len(_PARTS), name)
 
 
-def _dataset_view(dataset: Dataset, version: DatasetVersion) -> DatasetView:
+def _dataset_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> DatasetView:
     return DatasetView(
         name=dataset.name,
         owner=dataset.owner,
@@ -185,4 +196,10 @@ def _dataset_view(dataset: Dataset, version: DatasetVersion) -> DatasetView:
         updated=dataset.updated,
         version_count=dataset.version_count,
         newest=_version_view(dataset, version),
+        kind=dataset.kind,
+        description=dataset.description,
+        licence=dataset.licence,
+        visibility=dataset.visibility,
+        size_bytes=dataset.size_bytes,
+        trashed=dataset.trashed,
     )

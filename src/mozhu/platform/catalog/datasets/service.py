@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import true
+from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import (
     DatasetFailed,
@@ -20,7 +21,8 @@ from mozhu.kernel.files import sha256_json
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import rows as model_rows
-from mozhu.platform.catalog.access import readable, readable_datasets
+from mozhu.platform.catalog.access import demand, near_names, readable, readable_datasets
+from mozhu.platform.catalog.assets import Assets
 from mozhu.platform.catalog.datasets import rows
 from mozhu.platform.catalog.datasets.folders import read_version
 from mozhu.platform.catalog.datasets.registering import DatasetWishes, check_candidate, register_candidate
@@ -40,10 +42,11 @@ from mozhu.platform.catalog.datasets.views import (
     RegisteredDataset,
 )
 from mozhu.platform.catalog.events import OF_DATASET, OF_STATE, Happening
+from mozhu.platform.catalog.kinds import DATASET, Kind
 from mozhu.platform.catalog.places import path_within
 from mozhu.platform.catalog.problems import Problem, fault
 from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
-from mozhu.platform.catalog.room import CatalogueRoom
+from mozhu.platform.catalog.searching import ModelQuery, Page, page_of
 from mozhu.platform.catalog.views import State
 from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
 from mozhu.specs.records.dataset import SNAPSHOT, DatasetRegistration
@@ -52,20 +55,48 @@ from mozhu.specs.records.snapshot import Snapshot
 
 _ROWS = re.compile(r"#\d+$")
 _SHOWN = 5
+_PAGE = 200
 
 
-class Datasets(CatalogueRoom):
+class Datasets(Assets):
     """The data sets of one workspace, in the catalogue that its models are in."""
+
+    kind: ClassVar[Kind] = DATASET
 
     def list_datasets(
         self, search: str | None = None, state: State | None = None, *, subject: Subject = LOCAL_ADMIN
     ) -> list[DatasetView]:
         """Every data set that ``subject`` may read with its newest version (in ``state``), last changed first."""
+        asked = ModelQuery(search=search or "", state=state)
+        return list(self.all_datasets(asked, subject=subject))
+
+    def all_datasets(self, asked: ModelQuery, *, subject: Subject = LOCAL_ADMIN) -> Iterator[DatasetView]:
+        """Every data set that is asked for, page after page."""
+        after = None
+        while True:
+            page = self.page(asked, subject=subject, limit=_PAGE, after=after)
+            yield from page.items
+            after = page.next
+            if after is None:
+                return
+
+    def page(
+        self,
+        asked: ModelQuery,
+        *,
+        subject: Subject = LOCAL_ADMIN,
+        limit: int = 50,
+        after: tuple[Any, ...] | None = None,
+    ) -> Page[DatasetView]:
+        """A page of the data sets that ``subject`` may read, with their newest versions (in the state asked for).
+
+        ``after`` is ``next`` of the page before.
+        """
         database = self._existing()
         if database is None:
-            return []
+            return Page((), None)
         with database.reading() as session:
-            return rows.datasets(session, readable_datasets(subject), search, state)
+            return page_of(session, subject, asked, limit, after, DATASET, rows.listed)
 
     def register(
         self,
@@ -102,17 +133,18 @@ class Datasets(CatalogueRoom):
         if database is None:
             raise UnknownDatasetVersion(reference=reference, known=["-"])
         with database.reading() as session:
-            versions = rows.versions_of(session, wanted.name, readable_datasets(subject))
-            if not versions:
-                near = _near(wanted.name, rows.names(session, readable_datasets(subject)))
-                raise UnknownDatasetVersion(reference=reference, known=near)
-            chosen = _choose(wanted, versions)
+            may = readable_datasets(subject)
+            dataset = rows.dataset_named(session, wanted.name, may)
+            if dataset is None:
+                raise DATASET.unknown(reference, near_names(session, DATASET, wanted.name, subject))
+            versions = rows.versions_of(session, wanted.name, may)
+            chosen = _choose(session, wanted, versions)
             used_by = model_rows.trained_on(session, chosen.reference, readable(subject))
             history = model_rows.history_of(session, wanted.name, OF_DATASET)
         folder = self.folder_of(chosen)
         files = tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
         return DatasetDetail(
-            _dataset_of(versions),
+            dataset,
             chosen,
             tuple(versions),
             _recipe(folder),
@@ -183,12 +215,14 @@ class Datasets(CatalogueRoom):
         )
 
     def validate_version(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> DatasetReport:
-        """As :meth:`validate`, of a registered version only: never of a path.
+        """As :meth:`validate`, of a registered version only: never of a path, and for who may write to it.
 
         Raises:
-            UnknownDatasetVersion: REG-013. MissingFile: FILE-001.
+            UnknownDatasetVersion: REG-013. NotAllowed: REG-023. MissingFile: FILE-001.
         """
         version = self._version(reference, subject)
+        with self._seeing(reference, subject) as (session, dataset):
+            demand(session, subject, dataset, "write", DATASET)
         folder = self.folder_of(version)
         if not folder.is_dir():
             raise MissingFile(path=version.path)
@@ -200,7 +234,8 @@ class Datasets(CatalogueRoom):
         if database is None:
             return sha256_json([])
         with database.reading() as session:
-            return sha256_json([view.to_json() for view in rows.facts(session)])
+            versions = [{**view.to_json(), "seq": None} for view in rows.facts(session)]
+        return sha256_json([versions, self.cards_fingerprint()])
 
     def _version(self, reference: str, subject: Subject) -> DatasetVersionView:
         wanted = _parsed(reference)
@@ -210,10 +245,15 @@ class Datasets(CatalogueRoom):
         with database.reading() as session:
             versions = rows.versions_of(session, wanted.name, readable_datasets(subject))
             if versions:
-                return _choose(wanted, versions)
-            raise UnknownDatasetVersion(
-                reference=reference, known=_near(wanted.name, rows.names(session, readable_datasets(subject)))
-            )
+                return _choose(session, wanted, versions)
+            raise DATASET.unknown(reference, near_names(session, DATASET, wanted.name, subject))
+
+    def _users(self, session: Session, subject: Subject, reference: str) -> Sequence[str]:
+        """Running runs, and models that were trained on it; those that ``subject`` may not read are only counted."""
+        trained = model_rows.trained_on(session, reference, true())
+        shown = model_rows.trained_on(session, reference, readable(subject))
+        hidden = len(trained) - len(shown)
+        return [*self._in_use(reference), *shown, *([f"+{hidden}"] if hidden else [])]
 
     def _place(self, target: str) -> Path:
         """The folder of a snapshot at the path ``target``, else that of a reference, failed ones too."""
@@ -321,27 +361,17 @@ def _parsed(reference: str) -> Reference:
     return parsed
 
 
-def _choose(wanted: Reference, versions: list[DatasetVersionView]) -> DatasetVersionView:
-    if wanted.version is None and wanted.alias in (None, LATEST):
+def _choose(session: Session, wanted: Reference, versions: list[DatasetVersionView]) -> DatasetVersionView:
+    label = wanted.version
+    if label is None and wanted.alias in (None, LATEST):
         return versions[0]
-    found = [version for version in versions if version.label == wanted.version]
+    if label is None:
+        label = rows.alias_label(session, wanted.name, str(wanted.alias))
+    found = [version for version in versions if version.label == label]
     if not found:
         known = [version.reference for version in versions[:_SHOWN]] + [f"{wanted.name}@{LATEST}"]
         raise UnknownDatasetVersion(reference=str(wanted), known=known)
     return found[0]
-
-
-def _dataset_of(versions: list[DatasetVersionView]) -> DatasetView:
-    oldest, newest = versions[-1], versions[0]
-    return DatasetView(
-        name=newest.name,
-        owner=newest.owner,
-        team=newest.team,
-        created=oldest.registered,
-        updated=newest.registered,
-        version_count=len(versions),
-        newest=newest,
-    )
 
 
 def _recipe(folder: Path) -> dict[str, Any]:
@@ -350,7 +380,3 @@ def _recipe(folder: Path) -> dict[str, Any]:
     except MozhuError:
         return {}
     return {name: value for name, value in snapshot.items() if name not in ("schema", "parts")}
-
-
-def _near(name: str, known: list[str]) -> list[str]:
-    return get_close_matches(name, known, _SHOWN, 0.5) or known[:_SHOWN] or ["-"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,16 @@ _WORDS_OF_SETTINGS = frozenset({"guess"})
 _WORDS_OF_ROW = frozenset({"params", "fix"})  # of a copy they name the other row by its id
 _NOT_CONTENT = frozenset({"schema", "name", "created", "parts", "sha256"})
 _SHOWN_ROWS = 5
+# What rows of a shape, as their preparation recognised it, teach.
+_KIND_OF_SHAPE = {
+    **dict.fromkeys(("alpaca", "messages", "sharegpt", "prompt"), "sft"),
+    "text": "pt",
+    "preference": "dpo",
+    "ranking": "rm",
+    "kto": "kto",
+    "classification": "classification",
+}
+KINDS = (*dict.fromkeys(_KIND_OF_SHAPE.values()), "multimodal")
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class PartFacts:
     bytes: int
     sha256: str
     content: str
+    has_images: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {"path": self.path, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
@@ -54,6 +66,21 @@ class SnapshotFacts:
     files: tuple[ManifestFile, ...] = ()
     content: str = ""
     row_ids: RowIds = "number"
+
+    @property
+    def kind(self) -> str:
+        """What most of its rows teach; empty where its snapshot does not say."""
+        if self.snapshot is None:
+            return ""
+        counts: Counter[str] = Counter()
+        for source in self.snapshot.sources:
+            kind = _KIND_OF_SHAPE.get(str(source.get("shape")), "")
+            counts[kind] += int(source.get("rows") or 0)
+        return "multimodal" if self.has_images else next((kind for kind, _ in counts.most_common(1)), "")
+
+    @property
+    def has_images(self) -> bool:
+        return any(part.has_images for part in self.parts.values())
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -158,7 +185,7 @@ class _Reader:
 
     def _read(self, path: Path) -> PartFacts:
         whole, content = hashlib.sha256(), hashlib.sha256()
-        size, rows = 0, 0
+        size, rows, has_images = 0, 0, False
         bad: list[int] = []
         for line, row in _rows(path):
             size += len(line)
@@ -169,11 +196,17 @@ class _Reader:
                 continue
             content.update(_canonical({key: row[key] for key in row if key != "row_id"}))
             self._take(row["row_id"])
+            has_images = has_images or bool(row.get("images"))
         if bad:
             lines = ", ".join(map(str, bad[:_SHOWN_ROWS])) + (" …" if len(bad) > _SHOWN_ROWS else "")
             self._problems.append(fault(path.name, "not_prepared_rows", count=len(bad), lines=lines))
         return PartFacts(
-            path.name, rows, size, f"sha256:{whole.hexdigest()}", f"sha256:{content.hexdigest()}"
+            path.name,
+            rows,
+            size,
+            f"sha256:{whole.hexdigest()}",
+            f"sha256:{content.hexdigest()}",
+            has_images,
         )
 
     def _take(self, row_id: str) -> None:

@@ -16,6 +16,7 @@ class DatasetFacts:
     """All that a row says of a version; the same whether it was registered or read back from its folder.
 
     ``parts``: of each part its file, rows, bytes and hash. ``content`` is the address of what it holds.
+    ``kind`` is what its rows teach: sft, pt, dpo, rm, kto, classification or multimodal; empty where it is not known.
     ``path`` is relative to ``5_models``; ``created`` is the snapshot's own time, ``registered`` the registry's.
     """
 
@@ -34,6 +35,7 @@ class DatasetFacts:
     registered: str
     owner: str
     team: str
+    kind: str
 
     @property
     def reference(self) -> str:
@@ -42,9 +44,11 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class DatasetVersionView(DatasetFacts):
-    """A registered version. ``seq`` counts the versions of its data set from 1."""
+    """A registered version. ``seq`` counts the versions of its data set from 1; ``trashed`` is when it was put away."""
 
     seq: int
+    notes: str = ""
+    trashed: str | None = None
 
     @property
     def size(self) -> str:
@@ -70,6 +74,12 @@ class DatasetView:
     updated: str
     version_count: int
     newest: DatasetVersionView
+    kind: str = ""
+    description: str = ""
+    licence: str = ""
+    visibility: str = "private"
+    size_bytes: int = 0
+    trashed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "newest": self.newest.to_json()}
