@@ -61,10 +61,11 @@ def burn(seconds: float = 0.2) -> None:
 
 
 def test_cpu_of_child_processes_counts():
+    # Clocks of the system go by ticks of up to 10 ms.
     code = "import time\nwhile time.process_time() < 0.2: pass"
     sample = harness.timed(lambda: subprocess.run([sys.executable, "-c", code], check=True) and None)
-    assert sample.cpu_s >= 0.19
-    assert in_fork(lambda: burn())().cpu_s >= 0.19
+    assert sample.cpu_s >= 0.18
+    assert in_fork(lambda: burn())().cpu_s >= 0.18
 
 
 def test_a_command_that_fails_is_no_measurement():
