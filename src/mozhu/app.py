@@ -16,6 +16,9 @@ from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.room import database_of
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.engine import Database, open_database
+from mozhu.platform.imports.service import Imports
+from mozhu.platform.jobs.executor import Executor
+from mozhu.platform.jobs.executors.process import ProcessExecutor
 from mozhu.platform.replays.service import Replays
 from mozhu.platform.storage.addresses import open_store
 from mozhu.platform.uploads.rooms import part_room
@@ -39,13 +42,18 @@ class Composition:
     replays: Replays
     webhooks: Webhooks
     uploads: Uploads
+    imports: Imports
 
     def close(self) -> None:
         self.database.close()
 
 
-def compose(root: Path, settings: ServiceSpec) -> Composition:
-    """The services of the workspace ``root``, with its database made where it is missing."""
+def compose(root: Path, settings: ServiceSpec, *, executor: Executor | None = None) -> Composition:
+    """The services of the workspace ``root``, with its database made where it is missing.
+
+    Args:
+        executor: Carries out runs; without it processes of this machine.
+    """
     workspace = Workspace(Path(root).absolute())
     token = local_token(workspace.models)
     database = open_database(settings.database or database_of(workspace.models))
@@ -66,6 +74,13 @@ def compose(root: Path, settings: ServiceSpec) -> Composition:
             part_room(store, workspace.models),
             limits=limits_of(settings),
             may_read=may_read_content,
+        ),
+        imports=Imports(
+            workspace.root,
+            database,
+            store,
+            executor or ProcessExecutor(workspace.root),
+            at_once=settings.imports_at_once,
         ),
     )
 

@@ -5,6 +5,7 @@ A route that is not in the table fails the first test.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,6 +21,7 @@ from mozhu.server.identity import current_subject
 from mozhu.server.make import make_app
 from mozhu.specs.service import ServiceSpec
 from mozhu.specs.wire.place import PREFIX
+from mozhu.testing.inline_runs import InlineExecutor
 
 M = "/models/secret"
 D = "/datasets/secret-data"
@@ -35,6 +37,7 @@ NEEDS: dict[str, tuple[str, str, str, Any]] = {
     "show_advice": ("read", "GET", f"{M}/advice", None),
     "rate_model": ("use", "PUT", f"{M}/rating", {"stars": 4}),
     "validate_model": ("write", "POST", f"{M}:v1/validate", None),
+    "import_version": ("write", "POST", f"{M}/versions", {"upload": "none"}),
     "edit_model": ("write", "PATCH", M, {"description": "x"}),
     "set_notes": ("write", "PUT", f"{M}:v1/notes", {"notes": "x"}),
     "set_alias": ("write", "PUT", f"{M}/aliases/best", {"version": "v1"}),
@@ -70,6 +73,7 @@ LISTS = {
     "show_statistics": "/statistics",
     "suggest_version": f"{M}/next-version",
     "list_uploads": "/uploads",
+    "list_imports": "/imports",
     "list_webhooks": "/webhooks",
 }
 # Uploads are their sender's: for all others, whatever rights they have to models, there is none.
@@ -81,9 +85,9 @@ OWN: dict[str, tuple[str, str, Any]] = {
     "complete_upload": ("POST", "/uploads/{id}/complete", None),
     "abort_upload": ("DELETE", "/uploads/{id}", None),
 }
-# Tried elsewhere: webhooks by their own tests, the stream through the same filter as its history.
+# Tried elsewhere: imports below, webhooks by their own tests, the stream through the same filter as its history.
 OTHERS = {
-    *("stream_events",),
+    *("stream_events", "show_import", "retry_import", "remove_import"),
     *("add_webhook", "show_webhook", "remove_webhook", "list_deliveries"),
 }
 PEOPLE = {
@@ -101,7 +105,7 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     root = tmp_path_factory.mktemp("rights")
-    composition = compose(root, ServiceSpec(allowed_hosts=("testserver",)))
+    composition = compose(root, ServiceSpec(allowed_hosts=("testserver",)), executor=InlineExecutor())
     composition.registry.register(write_run(root / "run"), name="secret", task="qa")
     composition.datasets.register(write_snapshot(root / "data"), name="secret-data")
     people = {"user:ann": "read", "user:dan": "use", "team:vision": "write", "user:cid": "manage"}
@@ -142,8 +146,8 @@ def test_each_right_opens_what_it_says_and_no_more(ask: Ask, operation: str) -> 
         answer = ask(subject, method, path, body)
         code = answer.json()["code"] if answer.status_code >= 400 else ""
         if RIGHTS.index(held) >= RIGHTS.index(needed):
-            # A restore of what is not in the trash is allowed and of no use.
-            assert code in ("", "REG-021", "REG-024", "FILE-001"), (held, answer.text)
+            # A restore of what is not in the trash, or an import of no upload, is allowed and of no use.
+            assert code in ("", "REG-021", "REG-024", "FILE-001", "UPLOAD-001"), (held, answer.text)
             continue
         unknown = "REG-013" if path.startswith(D) else "REG-001"
         expected = "REG-023" if held or needed == "admin" else unknown
@@ -263,6 +267,52 @@ def test_a_deletion_of_a_data_set_is_confirmed_and_taken_back(ask: Ask) -> None:
     told = ask(LOCAL_ADMIN, "POST", "/trash/empty?keep=false&days=0").json()
     assert told == {"deleted": [f"dataset://{whole[0]}"]}
     assert ask(LOCAL_ADMIN, "POST", f"{D}/restore").json()["dataset"]["name"] == "secret-data"
+
+
+def uploaded(ask: Ask, app: Any, subject: Subject, content: bytes) -> str:
+    files = [{"path": "notes.txt", "size": len(content)}]
+    made = ask(subject, "POST", "/uploads", {"files": files}).json()
+    uploads = app.state.composition.uploads
+    sha256 = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    uploads.put_part(subject, made["id"], 1, sha256, [content])
+    uploads.complete(subject, made["id"])
+    return str(made["id"])
+
+
+def test_an_import_is_for_who_may_read_the_model_and_changed_by_who_may_write(ask: Ask, app: Any) -> None:
+    writer, reader, stranger = PEOPLE["write"], PEOPLE["read"], PEOPLE[None]
+    upload = uploaded(ask, app, writer, b"one")
+    assert ask(reader, "POST", f"{M}/versions", {"upload": upload}).json()["code"] == "REG-023"
+    assert ask(PEOPLE["manage"], "POST", f"{M}/versions", {"upload": upload}).json()["code"] == "UPLOAD-001"
+    made = ask(writer, "POST", f"{M}/versions", {"upload": upload})
+    place = made.headers["location"].removeprefix(PREFIX)
+    assert (made.status_code, made.json()["reference"]) == (202, "secret:v2")
+    assert ask(stranger, "GET", place).json()["code"] == "IMPORT-001"
+    assert ask(stranger, "GET", "/imports").json()["items"] == []
+    for path in (place, "/imports", M):
+        assert made.json()["id"] in ask(reader, "GET", path).text
+    for method, path in (("DELETE", place), ("POST", f"{place}/retry")):
+        assert ask(stranger, method, path).json()["code"] == "IMPORT-001"
+        assert ask(reader, method, path).json()["code"] == "REG-023"
+    assert ask(PEOPLE["manage"], "POST", f"{place}/retry").json()["state"] == "checking"
+    assert ask(writer, "DELETE", place).status_code == 204
+    assert ask(writer, "GET", place).json()["code"] == "IMPORT-001"
+
+
+def test_who_imports_a_new_model_manages_it_and_nobody_else_reads_it(ask: Ask, app: Any) -> None:
+    eve = PEOPLE[None]
+    upload = uploaded(ask, app, eve, b"two")
+    body = {"upload": upload, "type": "file", "notes": "各种价格"}
+    assert ask(eve, "POST", "/models/mine/versions", {**body, "team": "vision"}).json()["code"] == "REG-025"
+    place = ask(eve, "POST", "/models/mine/versions", body).headers["location"].removeprefix(PREFIX)
+    assert ask(PEOPLE["manage"], "GET", place).json()["code"] == "IMPORT-001"
+    for _ in range(3):
+        app.state.composition.imports.advance()
+    assert ask(eve, "GET", place).json()["state"] == "ready"
+    assert ask(eve, "GET", "/models/mine").json()["model"]["owner"] == "eve"
+    assert ask(eve, "PATCH", "/models/mine", {"visibility": "private"}).status_code == 200
+    for held in ("read", "write", "manage"):
+        assert ask(PEOPLE[held], "GET", "/models/mine").json()["code"] == "REG-001"
 
 
 def test_known_content_is_known_to_who_may_read_it(app: Any) -> None:

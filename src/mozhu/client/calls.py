@@ -20,6 +20,7 @@ from mozhu.specs.wire.catalogue import (
 from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetReportWire, DatasetRowWire, DatasetsPage
 from mozhu.specs.wire.events import EventsPage
 from mozhu.specs.wire.files import FilesList
+from mozhu.specs.wire.imports import ImportsPage, ImportWire
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
 from mozhu.specs.wire.uploads import UploadsList, UploadWire
 from mozhu.specs.wire.webhooks import DeliveriesPage, WebhooksList, WebhookWire
@@ -261,6 +262,34 @@ def remove_webhook(webhook_id: str) -> Ask[None]:
 
 def deliveries(webhook_id: str, before: int | None = None, limit: int | None = None) -> Ask[DeliveriesPage]:
     return get(f"/webhooks/{segment(webhook_id)}/deliveries", before=before, limit=limit)
+
+
+def import_version(name: str, upload: str, **wishes: Any) -> Ask[ImportWire]:
+    """The upload is to become a version of ``name``.
+
+    Args:
+        wishes: ``version``, ``type``, ``description``, ``tags``, ``licence``, ``base``, ``notes``, ``team``,
+            ``visibility``.
+    """
+    return Ask("POST", f"/models/{segment(name)}/versions", body={"upload": upload, **wishes})
+
+
+def imports(
+    state: str | None = None, limit: int | None = None, cursor: str | None = None
+) -> Ask[ImportsPage]:
+    return get("/imports", state=state, limit=limit, cursor=cursor)
+
+
+def import_state(import_id: str) -> Ask[ImportWire]:
+    return get(f"/imports/{segment(import_id)}")
+
+
+def retry_import(import_id: str) -> Ask[ImportWire]:
+    return Ask("POST", f"/imports/{segment(import_id)}/retry")
+
+
+def remove_import(import_id: str) -> Ask[None]:
+    return Ask("DELETE", f"/imports/{segment(import_id)}")
 
 
 def _matching(tag: str | None) -> dict[str, str]:

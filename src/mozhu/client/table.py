@@ -97,3 +97,8 @@ class Requests:
     add_webhook = Call(calls.add_webhook)
     remove_webhook = Call(calls.remove_webhook)
     deliveries = Call(calls.deliveries)
+    import_version = Call(calls.import_version)
+    imports = Call(calls.imports)
+    import_state = Call(calls.import_state)
+    retry_import = Call(calls.retry_import)
+    remove_import = Call(calls.remove_import)

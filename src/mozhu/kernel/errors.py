@@ -908,6 +908,36 @@ class UploadPaused(MozhuError):
     exit_code = 130
 
 
+# ---------------------------------------------------------------- imports
+class UnknownImport(DataError):
+    code = "IMPORT-001"
+    status = 404
+
+
+class ImportEnded(StateError):
+    """The upload has become a version; there is nothing left to try again."""
+
+    code = "IMPORT-002"
+
+
+class UploadEnded(StateError):
+    """The upload that an import waits for has ended without being complete, or is gone."""
+
+    code = "IMPORT-003"
+
+
+class ImportGone(StateError):
+    """The import was taken back while its files were being looked at; they become no version."""
+
+    code = "IMPORT-004"
+
+
+class ImportKeepsDying(MachineError):
+    """The process that looks at the files has ended without a result as often as it was started."""
+
+    code = "IMPORT-005"
+
+
 # ---------------------------------------------------------------- REST service and its client
 class InvalidRequest(UsageError):
     """Fields of a request that are wrong; ``problems`` lists all of them, one a line."""

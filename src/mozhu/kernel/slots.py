@@ -88,6 +88,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "certify_conversion": "mozhu.engine.scoring.certificates_same:certify_conversion",
         "certify_weights": "mozhu.engine.scoring.certificates_weights:certify_weights",
         "certify_unpickled": "mozhu.engine.scoring.certificates_unpickled:certify_unpickled",
+        "certify_handed_in": "mozhu.engine.scoring.certificates_handed_in:certify_handed_in",
         "certify_gguf": "mozhu.engine.export.gguf.certificate:certify_gguf",
         "resave": "mozhu.engine.export.resave:run_resave",
         "certify": "mozhu.engine.export.certifying:run_certify",

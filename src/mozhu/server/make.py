@@ -25,6 +25,7 @@ from mozhu.server.routes import (
     events,
     files,
     health,
+    imports,
     lineage,
     models,
     sharing,
@@ -35,8 +36,9 @@ from mozhu.specs.wire.place import PREFIX
 
 _ROOMS = (
     *(health, models, editing, aliases, sharing, lineage),
-    *(datasets, datasets_kept, events, files, uploads, webhooks),
+    *(datasets, datasets_kept, events, files, uploads, imports, webhooks),
 )
+_STEPS_EVERY_S = 0.5
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -76,11 +78,16 @@ def stop(app: FastAPI) -> None:
 async def _running(app: FastAPI) -> AsyncIterator[None]:
     composition: Composition = app.state.composition
     rounds = Rounds([("webhooks", composition.webhooks.deliver), ("uploads", composition.uploads.expire)])
+    # Steps of imports take their time, so they have a thread of their own.
+    steps = Rounds([("imports", composition.imports.advance)], every_s=_STEPS_EVERY_S)
     app.state.feed.start()
     rounds.start()
+    steps.start()
     yield
     app.state.feed.stop()
+    composition.imports.stop()
     await run_in_threadpool(rounds.stop)
+    await run_in_threadpool(steps.stop)
     composition.close()
 
 

@@ -12,10 +12,11 @@ _EVERY_S = 1.0
 
 
 class Rounds:
-    """Calls each of ``works`` about once a second until it is stopped; one that fails is called again."""
+    """Calls each of ``works`` every ``every_s`` seconds until it is stopped; one that fails is called again."""
 
-    def __init__(self, works: Sequence[tuple[str, Callable[[], int]]]) -> None:
+    def __init__(self, works: Sequence[tuple[str, Callable[[], int]]], *, every_s: float = _EVERY_S) -> None:
         self._works = works
+        self._every_s = every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
 
@@ -29,7 +30,7 @@ class Rounds:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(_EVERY_S):
+        while not self._stop.wait(self._every_s):
             for name, work in self._works:
                 if not self._stop.is_set():
                     self._one(name, work)

@@ -13,7 +13,8 @@ class InspectSpec(Spec):
     """Say what a file, archive or folder is, and make it safe to use in the run folder.
 
     ``convert``: pickled weights become safetensors, in a process that may do nothing else. ``limit_bytes``: how much
-    an archive may unpack to. ``output_dir`` None: a folder of its own in ``6_output/``.
+    an archive may unpack to. ``whole``: everything that is clean is kept, whether it is a model or not. ``certify``: a
+    manifest and a certificate lie beside what is clean. ``output_dir`` None: a folder of its own in ``6_output/``.
     """
 
     verb: ClassVar[str] = "inspect"
@@ -24,3 +25,5 @@ class InspectSpec(Spec):
     output_dir: str | None = None
     convert: bool = True
     limit_bytes: Positive = 64 << 30
+    whole: bool = False
+    certify: bool = False

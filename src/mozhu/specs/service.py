@@ -34,6 +34,7 @@ class ServiceSpec(Spec):
     upload_limit_bytes: Positive = 10 * _GIB
     upload_quota_bytes: Positive = 100 * _GIB
     upload_expiry_hours: Positive = 7 * 24
+    imports_at_once: Positive = 2
     trash_days: int = Field(default=30, ge=0)
     webhook_private_addresses: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -30,9 +30,13 @@ _LEAST_ROOM_BYTES = 64 << 10  # a run that could not write its result stopped fo
 
 
 class RunProcess:
-    """``mozhu run FOLDER`` as a child. What its libraries print goes to ``process.log`` of the run folder."""
+    """``mozhu run FOLDER`` as a child. What its libraries print goes to ``process.log`` of the run folder.
 
-    def __init__(self, run: RunFolder) -> None:
+    Args:
+        workspace: The workspace that it runs in; without it the one in force here.
+    """
+
+    def __init__(self, run: RunFolder, *, workspace: Path | None = None) -> None:
         self.run = run
         self._tail = EventTail(run.path / EVENTS)
         self._tail.skip_to_end()
@@ -44,8 +48,12 @@ class RunProcess:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches us first, and we pass it on once
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **_workspace_variable(workspace)},
             )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -101,6 +109,10 @@ class RunProcess:
             log.close()
             result.write(self.run.path / RESULT)
         return result
+
+
+def _workspace_variable(workspace: Path | None) -> dict[str, str]:
+    return {} if workspace is None else {"MOZHU_WORKSPACE": str(workspace)}
 
 
 class RunFailed(MozhuError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -28,6 +28,7 @@ from mozhu.specs.records.result import Result
 from mozhu.specs.records.run import RunInput, RunSpec
 from mozhu.specs.records.snapshot import Snapshot
 
+RunState = Literal["running", "succeeded", "failed", "cancelled", "unfinished"]
 SPEC, EVENTS, RESULT, LOCK = "spec.json", "events.jsonl", "result.json", ".lock"
 _LIBRARIES = (
     "torch",
@@ -72,7 +73,7 @@ class RunFolder:
     def events(self) -> list[dict[str, Any]]:
         return list(EventTail(self.path / EVENTS).read())
 
-    def state(self) -> str:
+    def state(self) -> RunState:
         """``running``, ``succeeded``, ``failed``, ``cancelled`` or ``unfinished`` (cut off: resumes when run again)."""
         if self.is_locked():
             return "running"

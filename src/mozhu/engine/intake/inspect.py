@@ -18,11 +18,11 @@ from mozhu.engine.intake.findings import is_refused, noted, reason, refused
 from mozhu.engine.intake.kinds import ARCHIVES, kind_of
 from mozhu.engine.intake.limits import Limits
 from mozhu.engine.intake.opinions import installed
-from mozhu.engine.intake.recognise import Recognised, recognise
+from mozhu.engine.intake.recognise import Recognised, recognise, recognise_whole
 from mozhu.engine.intake.scan import FileScan, scan_file, scan_folder
 from mozhu.engine.intake.unpack import unpack
 from mozhu.kernel import slots
-from mozhu.kernel.errors import DiskFull, MissingFile
+from mozhu.kernel.errors import DiskFull, MissingFile, MozhuError
 from mozhu.kernel.files import (
     free_bytes,
     human_size,
@@ -36,14 +36,16 @@ from mozhu.kernel.files import (
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
 from mozhu.specs.inspect import InspectSpec
+from mozhu.specs.records.base import Record
 from mozhu.specs.records.certificate import Certificate
 from mozhu.specs.records.findings import Finding
-from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.records.manifest import Manifest, make_manifest
 from mozhu.specs.records.result import Artefact, Outcome
 
 UNPACKED, SAFE = "unpacked", "safe"
 _PROTECTIONS = ("network", "user", "limits", "privileges", "calls")
 _INDEX = ".index.json"
+_PICKLED = ("torch", "pickle")
 
 
 @dataclass
@@ -69,15 +71,25 @@ def run_inspect(spec: InspectSpec, folder: Path, emit: Emit) -> Outcome:
     path = Path(spec.path).expanduser()
     if not path.exists():
         raise MissingFile(path=str(path))
+    limits = Limits(total_bytes=_room(spec.limit_bytes, folder))
     done = inspect_path(
-        path, folder, Limits(total_bytes=_room(spec.limit_bytes, folder)), emit, convert=spec.convert
+        path, folder, limits, emit, convert=spec.convert, whole=spec.whole, certify=spec.certify
     )
     for finding in done.findings:
         emit("finding", level=finding.level, code=finding.code, params=finding.params)
     return _outcome(done, path, folder)
 
 
-def inspect_path(path: Path, folder: Path, limits: Limits, emit: Emit, *, convert: bool) -> Inspected:
+def inspect_path(
+    path: Path,
+    folder: Path,
+    limits: Limits,
+    emit: Emit,
+    *,
+    convert: bool,
+    whole: bool = False,
+    certify: bool = False,
+) -> Inspected:
     """Unpack, scan, recognise, convert: each step only when the one before it has found nothing against it."""
     done = Inspected()
     source = path
@@ -86,17 +98,23 @@ def inspect_path(path: Path, folder: Path, limits: Limits, emit: Emit, *, conver
         if not _unpacked(path, kind, source, limits, emit, done):
             return done
     limits = Limits(total_bytes=max(limits.total_bytes, 1 << 50))  # what lies on the disk already
-    done.scans = scan_folder(source, limits) if source.is_dir() else [scan_file(source, source.name, limits)]
+    done.scans = (
+        scan_folder(source, limits, whole=whole)
+        if source.is_dir()
+        else [scan_file(source, source.name, limits, whole=whole)]
+    )
     done.findings += [finding for scan in done.scans for finding in scan.findings]
     if not is_refused(done.findings):
-        done.recognised = recognise(done.scans)
+        done.recognised = recognise_whole(done.scans) if whole else recognise(done.scans)
         if done.recognised is None:
             done.findings.append(refused("SAFE-135", path.name))
     if is_refused(done.findings):
         _remove(folder / UNPACKED)
         return done
     done.place = source
-    _make_safe(source, folder, done, convert=convert)
+    _make_safe(source, folder, done, convert=convert, certify=certify)
+    if certify and not is_refused(done.findings):
+        _certify_rest(done)
     if is_refused(done.findings):
         done.place = None
         _remove(folder / UNPACKED)
@@ -126,8 +144,11 @@ def _unpacked(path: Path, kind: str, target: Path, limits: Limits, emit: Emit, d
     return True
 
 
-def _make_safe(source: Path, folder: Path, done: Inspected, *, convert: bool) -> None:
-    """Pickles become safetensors beside links to all else that is kept; without pickles there is nothing to do."""
+def _make_safe(source: Path, folder: Path, done: Inspected, *, convert: bool, certify: bool) -> None:
+    """Pickles become safetensors beside links to all else that is kept; without pickles there is nothing to do.
+
+    Records are written into a folder of the run's own only.
+    """
     pickled = [scan for scan in done.scans if scan.kept and scan.checkpoint is not None]
     if any(scan.kind == "safetensors" for scan in done.scans):
         for scan in pickled:  # the same weights a second time
@@ -139,7 +160,8 @@ def _make_safe(source: Path, folder: Path, done: Inspected, *, convert: bool) ->
     if pickled and convert and not has_torch():
         done.findings += [noted("SAFE-203", scan.name, extra="train") for scan in pickled]
     converting = bool(pickled) and convert and has_torch()
-    if not converting and all(scan.kept for scan in done.scans):
+    own = source.is_dir() and folder in source.parents
+    if not converting and all(scan.kept for scan in done.scans) and (own or not certify):
         return
     with replacing_folder(folder / SAFE) as safe:
         if converting:
@@ -179,6 +201,39 @@ def _certify(pickled: list[FileScan], safe: Path, done: Inspected) -> None:
     done.certificate = certificate
     certificate.write(root / "certificate.json")
     make_manifest(root).write(root / "manifest.json")
+
+
+def _certify_rest(done: Inspected) -> None:
+    """Manifest and certificate of what is clean, where there is none: pickles that were not converted get none.
+
+    What the folder brought along stays as it is when it is such a record, so that a failing certificate counts.
+    """
+    assert done.place is not None and done.recognised is not None, "only what is clean is certified"
+    root = done.place / done.recognised.root
+    pickled = any(scan.kept and scan.kind in _PICKLED for scan in done.scans) and not done.converted
+    if done.certificate is not None or pickled:
+        return
+    done.findings += [
+        noted("SAFE-202", name)
+        for name, record in (("manifest.json", Manifest), ("certificate.json", Certificate))
+        if (root / name).is_file() and not _is_record(root / name, record)
+    ]
+    if not _is_record(root / "manifest.json", Manifest):
+        make_manifest(root).write(root / "manifest.json")
+    own = root / "certificate.json"
+    if _is_record(own, Certificate) and Certificate.read(own).files:
+        done.certificate = Certificate.read(own)
+        return
+    done.certificate = slots.load("mozhu.rooms", "certify_handed_in")(root, ["mozhu", *installed()])
+    done.certificate.write(own)
+
+
+def _is_record(path: Path, record: type[Record]) -> bool:
+    try:
+        record.read(path)
+    except MozhuError:
+        return False
+    return True
 
 
 def _convert_all(pickled: list[FileScan], safe: Path, done: Inspected) -> None:

@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -82,6 +82,19 @@ def recognise(scans: list[FileScan]) -> Recognised | None:
         licence=_licence(inside) or _text(config.get("license")),
         base_model=_text((adapter or {}).get("base_model_name_or_path")),
     )
+
+
+def recognise_whole(scans: list[FileScan]) -> Recognised:
+    """What is known of all of ``scans``, also where it is no model (kind ``files``).
+
+    Its root is the one folder that holds everything, so that nothing is left behind.
+    """
+    tops = {PurePosixPath(scan.name).parts[0] for scan in scans if scan.kept}
+    nested = all("/" in scan.name for scan in scans if scan.kept)
+    root = next(iter(tops)) if len(tops) == 1 and nested else "."
+    sizes = sum(scan.path.stat().st_size for scan in scans if scan.kept)
+    found = recognise(scans)
+    return Recognised("files", root, size_bytes=sizes) if found is None else replace(found, root=root)
 
 
 def _gguf(files: list[FileScan], root: str, size_bytes: int, inside: dict[str, FileScan]) -> Recognised:

@@ -43,26 +43,33 @@ class FileScan:
     kept: bool = True
 
 
-def scan_folder(folder: Path, limits: Limits) -> list[FileScan]:
-    """Every file below ``folder``. Links are followed out of nothing: one is a finding."""
+def scan_folder(folder: Path, limits: Limits, *, whole: bool = False) -> list[FileScan]:
+    """Every file below ``folder``. Links are followed out of nothing: one is a finding.
+
+    Args:
+        whole: What is no part of a model is kept too where nothing stands against it.
+    """
     scans = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and not _points_inside_cache(path):
             scans.append(FileScan(path, name, "other", [refused("SAFE-113", name, name=name)], kept=False))
         elif path.is_file():
-            scans.append(scan_file(path, name, limits))
+            scans.append(scan_file(path, name, limits, whole=whole))
         elif not path.is_dir():
             scans.append(FileScan(path, name, "other", [refused("SAFE-113", name, name=name)], kept=False))
     return scans
 
 
-def scan_file(path: Path, name: str, limits: Limits) -> FileScan:
-    """One file, by what its bytes say it is."""
-    if any(_NO_PART.match(part) for part in name.split("/")):
+def scan_file(path: Path, name: str, limits: Limits, *, whole: bool = False) -> FileScan:
+    """One file, by what its bytes say it is; ``whole`` as above."""
+    if not whole and any(_NO_PART.match(part) for part in name.split("/")):
         return FileScan(path, name, "other", [noted("SAFE-202", name)], kept=False)
     scan = FileScan(path, name, kind_of(path))
     _SCANS[scan.kind](scan, limits)
+    if whole and scan.kind in ("other", "code"):
+        scan.kept = True
+        scan.findings = [finding for finding in scan.findings if finding.code != "SAFE-202"]
     return scan
 
 

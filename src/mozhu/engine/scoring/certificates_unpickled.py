@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mozhu.engine.scoring.sealing import certified_files, sealed
+from mozhu.engine.scoring.sealing import certified_files, is_whole, sealed
 from mozhu.engine.weights.content import file_content
 from mozhu.engine.weights.fingerprint import fingerprint
-from mozhu.engine.weights.folder import ModelFolder, is_model_folder
 from mozhu.engine.weights.headers import TensorInfo, read_header
-from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.files import reading, sha256_json
 from mozhu.specs.records.certificate import Certificate, Check
 
@@ -72,20 +70,12 @@ def weights_certificate(
     count = sum(len(read_header(path)) for path in files)
     told: dict[str, Any] = {"artefact": artefact, "made_from": [dict(item) for item in made_from]}
     told["measured"] = {"tensors": count}
-    if _is_whole(artefact):
+    if is_whole(artefact):
         return sealed(KIND, checks, prints=fingerprint(artefact), **told)
     own = sorted(item for path in files for item in file_content(path).tensors)
     listed = {name: f"{kind} {'x'.join(map(str, shape)) or '1'} {sha[:16]}" for name, kind, shape, sha in own}
     prints = {"weights": sha256_json(own)}
     return sealed(KIND, checks, prints=prints, files=certified_files(artefact), tensors=listed, **told)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether it is a model or an adapter, and not only its weights."""
-    try:
-        return is_model_folder(folder) and bool(ModelFolder.open(folder).shards)
-    except MozhuError:
-        return False
 
 
 def _is_finite(info: TensorInfo) -> bool:

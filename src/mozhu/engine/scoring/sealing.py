@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.engine.weights.content import file_content
-from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.folder import ModelFolder, is_model_folder
+from mozhu.kernel.errors import MozhuError
 from mozhu.specs.records.certificate import Certificate, Check
 from mozhu.specs.records.manifest import NOT_LISTED, ManifestFile
 from mozhu.specs.records.sidecars import ABOUT
@@ -52,6 +53,14 @@ def sealed(
         tensors=tensors or {},
         mix=mix or {},
     ).sealed()
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether it is a model or an adapter, and not only its weights."""
+    try:
+        return is_model_folder(folder) and bool(ModelFolder.open(folder).shards)
+    except MozhuError:
+        return False
 
 
 def certified_files(folder: Path, *, fresh: bool = False) -> list[ManifestFile]:

@@ -14,7 +14,9 @@ from mozhu.specs.records.result import Result
 from mozhu.specs.records.run import RunSpec
 from mozhu.specs.records.sidecars import REGISTRATION
 
-Kind = Literal["model", "adapter", "gguf"]
+# weights: tensors of which nothing says what model they make; files: anything else that was imported.
+Kind = Literal["model", "adapter", "gguf", "weights", "files"]
+LOOSE = ("weights", "files")
 ADAPTER_CONFIG, CONFIG, BASE = "adapter_config.json", "config.json", "base.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
@@ -67,9 +69,12 @@ class Artefact:
     def files(self) -> list[Path]:
         """Everything that belongs to the artefact, sorted.
 
-        Hidden files, a trainer's state, checkpoints of a run and other versions below the folder do not.
+        Hidden files, a trainer's state, checkpoints of a run and other versions below the folder do not; where it is
+        no model only hidden files do not.
         """
-        return [self.path] if self.is_single_file else sorted(_files_below(self.path))
+        if self.is_single_file:
+            return [self.path]
+        return sorted(_all_below(self.path) if self.kind in LOOSE else _files_below(self.path))
 
 
 def find_artefact(path: Path) -> Artefact:
@@ -94,9 +99,15 @@ def find_artefact(path: Path) -> Artefact:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """The kind of what lies at ``path``, by its files; ``None`` when it is none of them."""
+    """The kind of what lies at ``path``, by its files; ``None`` when it is none of them.
+
+    What was imported and is no model is what its registration says.
+    """
     if path.is_file():
         return "gguf" if path.suffix == ".gguf" else None
+    registered = json_object(path / REGISTRATION).get("kind") if (path / REGISTRATION).is_file() else None
+    if registered in LOOSE:
+        return "files" if registered == "files" else "weights"
     if (path / ADAPTER_CONFIG).is_file() and (
         (path / ADAPTER_WEIGHTS).is_file() or not (path / CONFIG).is_file()
     ):
@@ -138,6 +149,16 @@ def _files_below(folder: Path) -> Iterator[Path]:
             if not path.name.startswith("checkpoint-") and not (path / REGISTRATION).is_file():
                 yield from _files_below(path)
         elif not _TRAINER_STATE.match(path.name):
+            yield path
+
+
+def _all_below(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _all_below(path)
+        else:
             yield path
 
 

@@ -26,6 +26,11 @@ DATASET_SHARED = "dataset.shared"
 COPIED = "version.copied"
 REPORTED = "report.attached"
 RESCANNED = "registry.rescanned"
+IMPORT_UPLOADING = "import.uploading"
+IMPORT_CHECKING = "import.checking"
+IMPORT_READY = "import.ready"
+IMPORT_FAILED = "import.failed"
+IMPORT_REMOVED = "import.removed"
 
 # What a line of the history is about.
 OF_MODEL, OF_DATASET = "model", "dataset"

@@ -198,8 +198,11 @@ def _of_run(folder: Path, facts: VersionFacts, version: Node) -> list[Edge]:
 
 
 def _without_run(folder: Path, facts: VersionFacts, made: Node) -> list[Edge]:
-    base = json_object(folder / BASE).get("ref") or facts.base_model
-    found = [Edge(_node("base", str(base)), made, "base")] if base else []
+    bases = [json_object(folder / BASE).get("ref") or facts.base_model]
+    known = parse_reference(facts.base_model)
+    if known is not None and known.version is not None:  # found in the catalogue when it was registered
+        bases.append(facts.base_model)
+    found = [Edge(_node("base", str(base)), made, "base") for base in dict.fromkeys(bases) if base]
     if facts.training_dataset:
         found.append(Edge(_node("data", facts.training_dataset), made, "data"))
     return found

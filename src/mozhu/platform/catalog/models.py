@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from sqlalchemy import select
 
 from mozhu.kernel.errors import UnknownReference
+from mozhu.kernel.paths import next_version
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import rows, searching
+from mozhu.platform.catalog.access import readable
 from mozhu.platform.catalog.assets import Assets, Change, label_of
 from mozhu.platform.catalog.kinds import MODEL, Kind
 from mozhu.platform.catalog.lineage import Edge, Family, Node, add_edges, family, knows, node_of, sees
@@ -42,6 +44,16 @@ class Models(Assets):
     def fingerprint(self) -> str:
         """``sha256:…`` of every card; equal after a rescan of an unchanged tree."""
         return self.cards_fingerprint()
+
+    def suggest(self, name: str, *, subject: Subject = LOCAL_ADMIN) -> str:
+        """As of every asset; a name that an import is to bear is in use too."""
+        database = self._existing()
+        if database is not None:
+            with database.reading() as session:
+                query = select(Model.id).where(Model.name == name, readable(subject))
+                if subject.is_admin or session.scalar(query) is not None:
+                    return rows.next_label(session, name)
+        return next_version(None)
 
     def advice(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> tuple[NameAdvice, ...]:
         """What the naming rules say of a version, its model's name and its note."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -68,15 +69,39 @@ def note_for(version: VersionView) -> str:
 
 def advice_for(version: VersionView) -> tuple[NameAdvice, ...]:
     """Every rule that the model's name, the version's name and its note do not follow."""
-    found = []
     trained = version.model_type in _TRAINED
-    parse = parse_finetuned_name if trained else parse_pretrained_name
-    if parse(version.name) is None:
-        found.append(NameAdvice("model_name", version.name, _proposed_name(version) if trained else ""))
-    if not (is_semantic_version(version.label) or _FREE_VERSION.match(version.label)):
-        found.append(NameAdvice("version_name", version.label, next_version(None)))
-    if says_nothing(version.notes) and says_nothing(version.description):
-        found.append(NameAdvice("note", version.notes, note_for(version)))
+    return advice_on(
+        version.name,
+        version.label,
+        (version.notes, version.description),
+        is_trained=trained,
+        proposed_name=_proposed_name(version) if trained else "",
+        proposed_note=note_for(version),
+    )
+
+
+def advice_on(
+    name: str,
+    label: str,
+    words: Sequence[str],
+    *,
+    is_trained: bool,
+    proposed_name: str = "",
+    proposed_note: str = "",
+) -> tuple[NameAdvice, ...]:
+    """The same of a version that is not there yet.
+
+    Args:
+        words: Its note, and what else is said of it; one that says something is enough.
+    """
+    found = []
+    parse = parse_finetuned_name if is_trained else parse_pretrained_name
+    if parse(name) is None:
+        found.append(NameAdvice("model_name", name, proposed_name))
+    if not (is_semantic_version(label) or _FREE_VERSION.match(label)):
+        found.append(NameAdvice("version_name", label, next_version(None)))
+    if all(says_nothing(each) for each in words):
+        found.append(NameAdvice("note", words[0], proposed_note))
     return tuple(found)
 
 

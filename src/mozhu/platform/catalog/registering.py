@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -31,13 +33,31 @@ from mozhu.platform.catalog.sidecars import Known, Registration, Wishes, describ
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact, make_artefact_manifest
 from mozhu.platform.catalog.views import Registered, VersionView
 from mozhu.platform.database.engine import Database
+from mozhu.platform.database.tables import LOCAL
 from mozhu.platform.storage.blobs import BlobStore
 from mozhu.specs.records.manifest import Manifest
 
 
 @dataclass(frozen=True)
+class Admission:
+    """Of a version that somebody waits for: what else happens in the transaction of its row, all of it or nothing.
+
+    ``may`` is asked first and raises when nobody waits any more; ``done`` gets the version. ``reservation`` is the
+    import that holds the version's name.
+    """
+
+    reservation: str
+    may: Callable[[Session], None]
+    done: Callable[[Session, VersionView], None]
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """An artefact that has passed its checks and is not a version yet."""
+    """An artefact that has passed its checks and is not a version yet.
+
+    ``told`` goes into ``registration.json`` beside what stands there always; ``holder`` are owner and team of a model
+    that is not there yet.
+    """
 
     artefact: Artefact
     wishes: Wishes
@@ -46,6 +66,9 @@ class Candidate:
     inspection: Inspection
     source: str
     now: datetime
+    told: dict[str, Any] = field(default_factory=dict)
+    holder: tuple[str, str] = (LOCAL, LOCAL)
+    admission: Admission | None = None
 
 
 def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: datetime) -> Candidate:
@@ -114,13 +137,19 @@ def _enter(
     if there is not None:
         return Registered(there, already=True)
     rows.refuse_trashed(session, candidate.known.name)
+    if candidate.admission is not None:
+        candidate.admission.may(session)
     label, target = _free_place(session, models, candidate, staged)
     if staged is None or not target.exists():
         folder = staged or target
         with synced_together() if staged is not None else nullcontext():
-            owner, team = rows.holder_of(session, candidate.known.name)
+            owner, team = rows.holder_of(session, candidate.known.name, candidate.holder)
             registration = Registration(
-                registered=_time_after(session, candidate), owner=owner, team=team, source=candidate.source
+                registered=_time_after(session, candidate),
+                owner=owner,
+                team=team,
+                source=candidate.source,
+                **candidate.told,
             )
             _write_records(folder, candidate, label, registration)
         if staged is not None:
@@ -133,6 +162,8 @@ def _enter(
     details = {"path": view.path, "source": candidate.source, "state": view.state, "checksum": view.checksum}
     happening = Happening(REGISTERED, view.name, view.label, details)
     rows.add_history(session, [happening], iso_time(candidate.now))
+    if candidate.admission is not None:
+        candidate.admission.done(session, view)
     shown = tuple(
         problem
         for problem in candidate.inspection.problems
@@ -173,16 +204,17 @@ def _free_place(
 
 def _label(session: Session, candidate: Candidate) -> str:
     labels = rows.labels(session, candidate.known.name)
-    taken = set(labels)
+    mine = candidate.admission.reservation if candidate.admission else None
+    taken = {*labels, *rows.reserved_labels(session, candidate.known.name, but=mine)}
     if candidate.wishes.version:
         if candidate.wishes.version in taken:
             raise VersionTaken(
                 name=candidate.known.name, version=candidate.wishes.version, known=sorted(taken)
             )
         return candidate.wishes.version
-    if not labels:
+    if not taken:
         return check_name(candidate.known.version) if candidate.known.version else next_version(None)
-    label = next_version(labels[0])
+    label = next_version(labels[0] if labels else None)
     while label in taken:
         label = next_version(label)
     return label

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from mozhu.kernel.errors import InTrash
+from mozhu.kernel.paths import next_version
 from mozhu.platform.catalog.events import OF_MODEL, Happening
 from mozhu.platform.catalog.kinds import MODEL
 from mozhu.platform.catalog.listing import Plain, listed_rows
@@ -16,6 +17,7 @@ from mozhu.platform.catalog.views import HistoryView, ModelView, State, VersionF
 from mozhu.platform.catalog.words import index_words, words_of
 from mozhu.platform.database.tables import LOCAL, History, Model, Tag, Version
 from mozhu.platform.database.tables_assets import Alias, SearchGram, VersionFile
+from mozhu.platform.database.tables_imports import OPEN_STATES, ImportRow
 from mozhu.specs.records.manifest import ManifestFile
 
 _HISTORY_LINES = 50
@@ -62,6 +64,22 @@ def labels(session: Session, name: str, owner: str | None = None) -> list[str]:
     return list(session.scalars(query.order_by(Version.seq.desc())))
 
 
+def reserved_labels(session: Session, name: str, *, but: str | None = None) -> list[str]:
+    """The names of versions of a model that imports are to become; ``but`` is one that does not count."""
+    query = select(ImportRow.version).where(ImportRow.model == name, ImportRow.state.in_(OPEN_STATES))
+    return list(session.scalars(query if but is None else query.where(ImportRow.id != but)))
+
+
+def next_label(session: Session, name: str) -> str:
+    """The version name that follows the newest one and that nothing bears or is to bear."""
+    borne = labels(session, name)
+    taken = {*borne, *reserved_labels(session, name)}
+    label = next_version(borne[0] if borne else None)
+    while label in taken:
+        label = next_version(label)
+    return label
+
+
 def versions_of(
     session: Session,
     name: str,
@@ -98,10 +116,10 @@ def model_row(session: Session, name: str, owner: str | None = None) -> Model:
     return session.scalars(select(Model).where(*_owned(owner), Model.name == name)).one()
 
 
-def holder_of(session: Session, name: str) -> tuple[str, str]:
-    """The owner and the team of the model of this name; of one that is not there yet those of this machine."""
+def holder_of(session: Session, name: str, new: tuple[str, str] = (LOCAL, LOCAL)) -> tuple[str, str]:
+    """The owner and the team of the model of this name; of one that is not there yet ``new``."""
     found = session.execute(select(Model.owner, Model.team).where(Model.name == name)).first()
-    return (found.owner, found.team) if found else (LOCAL, LOCAL)
+    return (found.owner, found.team) if found else new
 
 
 def files_of(session: Session, view: VersionView) -> list[ManifestFile]:

@@ -33,7 +33,10 @@ MODEL_TYPES = ("lora", "qlora", "full", "multimodal", "pretrained")
 
 
 class Registration(Record):
-    """``registration.json``: ``registered`` is UTC with milliseconds, ``source`` the path that was given."""
+    """``registration.json``: ``registered`` is UTC with milliseconds, ``source`` the path that was given.
+
+    Of what was imported it says more: ``kind``, and ``recognised``, what the files were found to be.
+    """
 
     registered: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
     owner: str = LOCAL

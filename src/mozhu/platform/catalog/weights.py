@@ -16,6 +16,7 @@ from mozhu.platform.catalog.artefacts import (
     ADAPTER_WEIGHTS,
     BASE,
     CONFIG,
+    LOOSE,
     Artefact,
     json_object,
 )
@@ -33,20 +34,37 @@ def structure_problems(artefact: Artefact) -> list[Problem]:
     if artefact.kind == "gguf":
         return list(_gguf(artefact))
     found = [*_json_files(artefact.path), *_dangling(artefact.path)]
+    if artefact.kind in LOOSE:
+        return found + list(_loose(artefact))
     return found + list(_adapter(artefact) if artefact.kind == "adapter" else _model(artefact.path))
+
+
+def has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _TOKENIZERS)
 
 
 def _model(folder: Path) -> Iterator[Problem]:
     config = json_object(folder / CONFIG)
     if not config.get("model_type") and not config.get("architectures"):
         yield fault(CONFIG, "no_architecture")
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
+    if not has_tokenizer(folder):
         yield fault("tokenizer.json", "no_tokenizer")
     template = (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file()
     if not template and not json_object(folder / "tokenizer_config.json").get("chat_template"):
         yield remark("tokenizer_config.json", "no_template")
     yield from _pickled(folder)
     yield from _weights(folder)
+
+
+def _loose(artefact: Artefact) -> Iterator[Problem]:
+    """Of what is no model: whether each file of tensors is whole."""
+    for path in artefact.files():
+        name = path.relative_to(artefact.path).as_posix()
+        if path.suffix == ".safetensors":
+            yield from _header(artefact.path, name)[1]
+        elif path.suffix == ".gguf":
+            problems = read_gguf_file(path).problems
+            yield from (fault(name, f"gguf_{found.code}", **found.params) for found in problems)
 
 
 def _weights(folder: Path) -> Iterator[Problem]:

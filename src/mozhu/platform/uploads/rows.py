@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from mozhu.platform.database.tables_imports import OPEN_STATES, ImportRow
 from mozhu.platform.database.tables_uploads import UploadPartRow, UploadRow
 from mozhu.platform.uploads.views import UploadView, files_of, ranges_of
 
@@ -90,9 +91,11 @@ def forget_parts(session: Session, upload_id: str) -> None:
 
 
 def digests_in_uploads(session: Session, ended_since: str) -> set[str]:
-    """Contents that uploads need: open ones, and those that were completed since then."""
+    """Contents that uploads need: open ones, those that were completed since then, those that are being imported."""
+    imported = select(ImportRow.upload).where(ImportRow.state.in_(OPEN_STATES))
     query = select(UploadRow.plan).where(
-        (UploadRow.state == OPEN) | ((UploadRow.state == COMPLETE) & (UploadRow.ended >= ended_since))
+        (UploadRow.state == OPEN)
+        | ((UploadRow.state == COMPLETE) & ((UploadRow.ended >= ended_since) | UploadRow.id.in_(imported)))
     )
     return {file["sha256"] for plan in session.scalars(query) for file in plan["files"] if file["sha256"]}
 

@@ -22,8 +22,8 @@ from mozhu.specs.wire.datasets import (
     DatasetRowWire,
     DatasetsPage,
 )
-from mozhu.specs.wire.models import State
 from mozhu.specs.wire.place import PREFIX
+from mozhu.specs.wire.states import State
 
 router = APIRouter(prefix=PREFIX, tags=["datasets"], route_class=KeyedRoute)
 Row = Annotated[str, Path(min_length=1, max_length=300, description="a row's number or its id")]

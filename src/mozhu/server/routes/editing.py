@@ -15,7 +15,7 @@ from mozhu.platform.accounts.subject import Subject
 from mozhu.server.answers import answer, check_unchanged
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.server.routes.models import PAGE, Name
+from mozhu.server.routes.models import Name, detail_of
 from mozhu.specs.wire.catalogue import DeletedWire, ModelEdit, NotesEdit
 from mozhu.specs.wire.models import ModelDetailWire
 from mozhu.specs.wire.place import PREFIX
@@ -88,7 +88,7 @@ def confirmed(confirm: str, name: str) -> None:
 
 
 def _shown(services: Composition, asks: Subject, name: str) -> Response:
-    return answer(services.registry.show(name, subject=asks, limit=PAGE).to_json())
+    return answer(detail_of(services, asks, name))
 
 
 def _unchanged(request: Request, services: Composition, asks: Subject, name: str) -> Callable[[], None]:
@@ -96,7 +96,6 @@ def _unchanged(request: Request, services: Composition, asks: Subject, name: str
 
     def check() -> None:
         if "if-match" in request.headers:
-            value = services.registry.show(name, subject=asks, limit=PAGE).to_json()
-            check_unchanged(request, name, value)
+            check_unchanged(request, name, detail_of(services, asks, name))
 
     return check

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mozhu.app import Composition
+from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog.searching import ModelQuery
 from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, State, ValidationWire
+from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
 from mozhu.specs.wire.place import PREFIX
+from mozhu.specs.wire.states import State
 
 router = APIRouter(prefix=PREFIX, tags=["models"], route_class=KeyedRoute)
 Name = Annotated[str, Path(min_length=1, max_length=200, description="`name`, `name:v2` or `name@latest`")]
@@ -60,7 +63,16 @@ def show_model(
     before: Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the answer before")] = None,
 ) -> Response:
     """One model with its newest versions and its history; `next` leads to older versions."""
-    return found(request, services.registry.show(name, subject=asks, limit=limit, before=before).to_json())
+    return found(request, detail_of(services, asks, name, limit, before))
+
+
+def detail_of(
+    services: Composition, asks: Subject, name: str, limit: int = PAGE, before: int | None = None
+) -> dict[str, Any]:
+    """A model as its page shows it: with what is on its way to becoming a version."""
+    shown = services.registry.show(name, subject=asks, limit=limit, before=before)
+    coming = services.imports.unfinished(shown.model.name)
+    return {**shown.to_json(), "imports": [item.to_json() for item in coming]}
 
 
 @router.post("/models/{name}/validate", response_model=ValidationWire)

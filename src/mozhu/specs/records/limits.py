@@ -168,6 +168,8 @@ RULES: dict[str, Rule] = {
     "stop_ids_end": Rule("equal", None),
     "chat_template_equal": Rule("equal", True),
     "greedy_equal": Rule("at_least", 1.0),
+    "files_checked": Rule("at_least", 1),
+    "faults_found": Rule("at_most", 0),
 }
 
 # What a certificate of each kind cannot do without; of several names in one entry one is enough.
@@ -189,6 +191,8 @@ REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "conversion": (("tensors_finite",), ("tensors_matched",), _SAME, *_LANGUAGE),
     # Weights that nothing can be asked: without tokenizer or template, or with a library that is not here.
     "weights": (("tensors_finite",), ("tensors_matched",), ("tensors_equal",)),
+    # What strangers hand in: the safe loader has looked at every file. It says nothing of what a model answers.
+    "handed_in": (("files_checked",), ("faults_found",)),
     "quantised": (("tensors_finite",), ("kl_mean",), ("perplexity_difference",), *_LANGUAGE),
     "gguf": (("token_parity",), ("eos_id_equal",), ("stop_ids_end",), ("chat_template_equal",), ("kl_mean",)),
 }

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from mozhu.specs.wire.models import HistoryWire, State
+from mozhu.specs.wire.models import HistoryWire
+from mozhu.specs.wire.states import State
 
 # What the rows of a data set teach.
 DatasetKind = Literal["sft", "pt", "dpo", "rm", "kto", "classification", "multimodal"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from typing_extensions import TypedDict
 
-State = Literal["uploading", "checking", "ready", "failed"]
+from mozhu.specs.wire.imports import ImportWire
+from mozhu.specs.wire.states import State
 
 
 class VersionWire(TypedDict):
@@ -68,6 +69,7 @@ class HistoryWire(TypedDict):
 class ModelDetailWire(TypedDict):
     """``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first.
 
+    ``imports`` are those that are to become a version and are not ready, newest first.
     ``next``: more versions follow; give it as ``before`` to get them.
     """
 
@@ -75,6 +77,7 @@ class ModelDetailWire(TypedDict):
     chosen: VersionWire
     versions: list[VersionWire]
     history: list[HistoryWire]
+    imports: list[ImportWire]
     next: int | None
 
 
