@@ -672,6 +672,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Version
+         * @description An upload is to become a version, whose name is taken at once; the upload may still be open.
+         *
+         *     The files are looked at in the background: follow the import at `Location`, or by its events.
+         */
+        post: operations["import_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Imports
+         * @description The caller's imports and those into models that the caller may read, newest first.
+         */
+        get: operations["list_imports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Import
+         * @description How far an import is, and everything that was found.
+         */
+        get: operations["show_import"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Import
+         * @description It is given up, or forgotten when it has ended; a version that it became stays.
+         */
+        delete: operations["remove_import"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Import
+         * @description A failed or waiting import is looked at from the start; one that is under way goes on.
+         */
+        post: operations["retry_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhooks": {
         parameters: {
             query?: never;
@@ -1026,6 +1112,25 @@ export interface components {
             /** Items */
             items: components["schemas"]["FileWire"][];
         };
+        /**
+         * FindingWire
+         * @description `error` speaks against the files, `warning` is worth knowing, `info` tells what was done.
+         */
+        FindingWire: {
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "info" | "warning" | "error";
+            /** Code */
+            code: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Message */
+            message: string;
+        };
         /** HistoryWire */
         HistoryWire: {
             /** Time */
@@ -1042,9 +1147,63 @@ export interface components {
             };
         };
         /**
+         * ImportWire
+         * @description `reference` is the version's name, taken from the first moment on; it can be used when `state` is `ready`.
+         *
+         *     `waits`: it goes on when it is asked for again, after what `findings` say was done. `run`: the folder of the run
+         *     that looks at it, while there is one.
+         */
+        ImportWire: {
+            /** Id */
+            id: string;
+            /** Upload */
+            upload: string;
+            /** Model */
+            model: string;
+            /** Version */
+            version: string;
+            /** Reference */
+            reference: string;
+            /** Type */
+            type: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "uploading" | "checking" | "ready" | "failed";
+            /** Waits */
+            waits: boolean;
+            /** Findings */
+            findings: components["schemas"]["FindingWire"][];
+            recognised: components["schemas"]["RecognisedWire"];
+            /** Advice */
+            advice: components["schemas"]["AdviceWire"][];
+            /** Run */
+            run: string;
+            /** Owner */
+            owner: string;
+            /** Team */
+            team: string;
+            /** Created */
+            created: string;
+            /** Finished */
+            finished: string | null;
+        };
+        /**
+         * ImportsPage
+         * @description `next` is the cursor of the page that follows, null on the last one.
+         */
+        ImportsPage: {
+            /** Items */
+            items: components["schemas"]["ImportWire"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * ModelDetailWire
          * @description ``chosen`` is the version that was asked for, else the newest; ``versions`` come newest first.
          *
+         *     ``imports`` are those that are to become a version and are not ready, newest first.
          *     ``next``: more versions follow; give it as ``before`` to get them.
          */
         ModelDetailWire: {
@@ -1054,6 +1213,8 @@ export interface components {
             versions: components["schemas"]["VersionWire"][];
             /** History */
             history: components["schemas"]["HistoryWire"][];
+            /** Imports */
+            imports: components["schemas"]["ImportWire"][];
             /** Next */
             next: number | null;
         };
@@ -1142,6 +1303,50 @@ export interface components {
             size: number;
             /** Sha256 */
             sha256?: string | null;
+        };
+        /**
+         * NewImport
+         * @description `upload` is to become a version; without `version` the next name is taken.
+         *
+         *     What is left out is read from the files.
+         *     `type`, `team` and `visibility` are those of the model: of one that is there they cannot be chosen again.
+         */
+        NewImport: {
+            /** Upload */
+            upload: string;
+            /** Version */
+            version?: string | null;
+            /** Type */
+            type?: ("text" | "image" | "file") | null;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Tags
+             * @default []
+             */
+            tags: string[];
+            /**
+             * Licence
+             * @default
+             */
+            licence: string;
+            /**
+             * Base
+             * @default
+             */
+            base: string;
+            /**
+             * Notes
+             * @default
+             */
+            notes: string;
+            /** Team */
+            team?: string | null;
+            /** Visibility */
+            visibility?: ("private" | "team" | "everyone") | null;
         };
         /** NewRating */
         NewRating: {
@@ -1249,6 +1454,30 @@ export interface components {
             mean: number | null;
             /** Count */
             count: number;
+        };
+        /**
+         * RecognisedWire
+         * @description What the files were found to be; empty until they have been looked at.
+         */
+        RecognisedWire: {
+            /** Kind */
+            kind?: string;
+            /** Architecture */
+            architecture?: string | null;
+            /** Family */
+            family?: string | null;
+            /** Parameters */
+            parameters?: number | null;
+            /** Size Bytes */
+            size_bytes?: number;
+            /** Dtype */
+            dtype?: string | null;
+            /** Has Template */
+            has_template?: boolean;
+            /** Licence */
+            licence?: string | null;
+            /** Base Model */
+            base_model?: string | null;
         };
         /** RescanWire */
         RescanWire: {
@@ -2898,6 +3127,167 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UploadWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a model's name; it need not be there yet */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewImport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_imports: {
+        parameters: {
+            query?: {
+                state?: ("uploading" | "checking" | "ready" | "failed") | null;
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportsPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportWire"];
                 };
             };
             /** @description Problem */
