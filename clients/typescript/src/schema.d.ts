@@ -183,7 +183,7 @@ export interface paths {
         put?: never;
         /**
          * Empty Trash
-         * @description What is in the trash goes for good; `confirm=trash`. Only for administrators.
+         * @description What is in the trash goes for good, data sets as `dataset://…`; `confirm=trash`. Only for administrators.
          */
         post: operations["empty_trash"];
         delete?: never;
@@ -393,7 +393,8 @@ export interface paths {
         };
         /**
          * List Datasets
-         * @description Data sets with their newest versions, last changed first.
+         * @description The data sets that the caller may read: last changed first, or by name. Each with its newest version, of those
+         *     in `state` if given.
          */
         get: operations["list_datasets"];
         put?: never;
@@ -418,10 +419,18 @@ export interface paths {
         get: operations["show_dataset"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Dataset
+         * @description A version (`name:v2`), or a data set with all its versions, into the trash; `confirm` says the name again.
+         */
+        delete: operations["delete_dataset"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Edit Dataset
+         * @description Description, licence or visibility; with `If-Match` only what the caller saw last is changed.
+         */
+        patch: operations["edit_dataset"];
         trace?: never;
     };
     "/api/v1/datasets/{name}/rows/{row}": {
@@ -458,6 +467,158 @@ export interface paths {
          * @description Everything that is wrong with a version's files; it gets the state that they deserve.
          */
         post: operations["validate_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Dataset Notes
+         * @description The note of the version `name:v2`.
+         */
+        put: operations["set_dataset_notes"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore Dataset
+         * @description A version or a data set out of the trash.
+         */
+        post: operations["restore_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dataset Shares
+         * @description Who the data set is shared with, for who may manage it.
+         */
+        get: operations["list_dataset_shares"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/shares/{whom}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Dataset Share
+         * @description A user or a team has this right on the data set from now on.
+         */
+        put: operations["set_dataset_share"];
+        post?: never;
+        /**
+         * Remove Dataset Share
+         * @description The right is taken back.
+         */
+        delete: operations["remove_dataset_share"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dataset Aliases
+         * @description The aliases of a data set; `latest` is always there and not among them.
+         */
+        get: operations["list_dataset_aliases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Dataset Alias
+         * @description `name@alias` is this version from now on.
+         */
+        put: operations["set_dataset_alias"];
+        post?: never;
+        /**
+         * Remove Dataset Alias
+         * @description The alias is no more; a protected one only with `force`.
+         */
+        delete: operations["remove_dataset_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Dataset Rating
+         * @description The mean of the stars, and how many gave them.
+         */
+        get: operations["show_dataset_rating"];
+        /**
+         * Rate Dataset
+         * @description What the caller thinks of the data set; a second time replaces the first.
+         */
+        put: operations["rate_dataset"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -883,6 +1044,18 @@ export interface components {
             /** History */
             history: components["schemas"]["HistoryWire"][];
         };
+        /**
+         * DatasetEdit
+         * @description What is to change; what is left out stays. `visibility` needs the right to manage.
+         */
+        DatasetEdit: {
+            /** Description */
+            description?: string | null;
+            /** Licence */
+            licence?: string | null;
+            /** Visibility */
+            visibility?: ("private" | "team" | "everyone") | null;
+        };
         /** DatasetReportWire */
         DatasetReportWire: {
             /** Path */
@@ -919,7 +1092,9 @@ export interface components {
         };
         /**
          * DatasetVersionWire
-         * @description One version. ``parts``: of each part its file, rows, bytes and hash; ``content`` is its address.
+         * @description One version. ``kind`` is what its rows teach, empty where it is not known.
+         *
+         *     ``parts``: of each part its file, rows, bytes and hash; ``content`` is its address.
          */
         DatasetVersionWire: {
             /** Reference */
@@ -963,10 +1138,16 @@ export interface components {
             owner: string;
             /** Team */
             team: string;
+            /** Kind */
+            kind: string;
+            /** Notes */
+            notes: string;
+            /** Trashed */
+            trashed: string | null;
         };
         /**
          * DatasetWire
-         * @description A data set with its newest version.
+         * @description A data set with its newest version; ``kind`` is that of the newest.
          */
         DatasetWire: {
             /** Name */
@@ -982,6 +1163,18 @@ export interface components {
             /** Version Count */
             version_count: number;
             newest: components["schemas"]["DatasetVersionWire"];
+            /** Kind */
+            kind: string;
+            /** Description */
+            description: string;
+            /** Licence */
+            licence: string;
+            /** Visibility */
+            visibility: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Trashed */
+            trashed: string | null;
         };
         /**
          * DatasetsPage
@@ -2593,7 +2786,14 @@ export interface operations {
             query?: {
                 /** @description a part of a name, task, tag, base … */
                 search?: string | null;
+                /** @description what the rows teach */
+                kind?: ("sft" | "pt" | "dpo" | "rm" | "kto" | "classification" | "multimodal") | null;
+                tag?: string | null;
+                owner?: string | null;
                 state?: ("uploading" | "checking" | "ready" | "failed") | null;
+                sort?: "updated" | "name";
+                /** @description what was deleted, and only that */
+                trash?: boolean;
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -2635,6 +2835,81 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_dataset: {
+        parameters: {
+            query?: {
+                /** @description the name again: that this is meant */
+                confirm?: string;
+                /** @description the name again, for what is in use */
+                force?: string;
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edit_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatasetEdit"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -2709,6 +2984,350 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DatasetReportWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_dataset_notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotesEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dataset_shares: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_dataset_share: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                /** @description `user:NAME` or `team:NAME` */
+                whom: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewShare"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_dataset_share: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                /** @description `user:NAME` or `team:NAME` */
+                whom: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dataset_aliases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_dataset_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlias"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_dataset_alias: {
+        parameters: {
+            query?: {
+                force?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasesList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_dataset_rating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RatingWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rate_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRating"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RatingWire"];
                 };
             };
             /** @description Problem */
