@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,53 @@ def test_the_probe_knows_models_that_keep_rows_apart_from_those_that_do_not(
         assert not keeps_rows_apart(network, examples)
     finally:
         AttentionInterface.register("mozhu_rows", rows_attention)
+
+
+def _deep(folder: Path, family: str) -> Any:
+    """Eight layers whose attention says much."""
+    make_tiny_model(folder, family, layers=8)
+    network = _network(folder)
+    with torch.no_grad():
+        for name, item in network.named_parameters():
+            item.mul_(8.0 if any(part in name for part in ("q_proj", "k_proj", "v_proj", "o_proj")) else 1.0)
+    return network
+
+
+@pytest.mark.parametrize(("family", "wanted"), [("qwen2", 2), ("gemma3", 6)])
+def test_the_probe_asks_the_first_layers_of_every_kind_and_the_whole_model_where_they_do_not_say(
+    family: str, wanted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = _deep(tmp_path / "model", family)
+    examples = _examples(network.config.vocab_size, (30, 20))
+    layers = network.get_base_model().get_decoder().layers
+    asked: Counter[int] = Counter()
+    for place, layer in enumerate(layers):
+        layer.register_forward_hook(lambda *_, place=place: asked.update([place]))
+    assert keeps_rows_apart(network, examples)
+    assert sorted(asked) == list(range(wanted))
+    assert network.get_base_model().get_decoder().layers is layers and len(layers) == 8
+    monkeypatch.setattr(f"{_FLAT}.probe._SHARE_OF_LEAK", 0.0)
+    assert keeps_rows_apart(network, examples)  # the rounding of the whole model's answers decides
+    assert sorted(asked) == list(range(8))
+
+
+@pytest.mark.parametrize("leaking", [0, 1, 7])
+def test_a_layer_of_another_kind_is_asked_wherever_it_stands(leaking: int, tmp_path: Path) -> None:
+    """The planted fault: one layer of eight lets every token see the one before it, as a convolution does."""
+
+    class Leaks(torch.nn.Module):
+        def __init__(self, own: torch.nn.Module) -> None:
+            super().__init__()
+            self.own = own
+
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.own(hidden + hidden.roll(1, dims=1))
+            return found
+
+    network = _deep(tmp_path / "model", "qwen2")
+    layer = network.get_base_model().get_decoder().layers[leaking]
+    layer.input_layernorm = Leaks(layer.input_layernorm)
+    assert not keeps_rows_apart(network, _examples(network.config.vocab_size, (30, 20)))
 
 
 def test_parts_of_a_batch_teach_what_the_whole_batch_teaches(family: Path) -> None:

@@ -47,7 +47,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "train": "mozhu.engine.scoring.report.training:write_training_report",
     },
     "mozhu.training_engines": {
-        "hf": "mozhu.engine.training.engines.hf:HfEngine",
+        "hf": "mozhu.engine.training.engines.hf_lean:HfEngine",
         "swift": "mozhu.engine.training.engines.swift.engine:SwiftEngine",
     },
     # Where a training's curve is shown beside its records: classes made with a SinkRun.

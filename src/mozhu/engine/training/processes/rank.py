@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from mozhu.engine.training.data import open_training_data
-from mozhu.engine.training.engines.hf import HfEngine
+from mozhu.engine.training.engines.hf_lean import HfEngine
 from mozhu.engine.training.processes.group import join_group, leave_group
 from mozhu.engine.training.processes.hand_over import HandOver
 from mozhu.engine.training.processes.ranks import BEGUN
