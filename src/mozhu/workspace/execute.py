@@ -17,6 +17,7 @@ from types import FrameType
 from mozhu.kernel import slots
 from mozhu.kernel.errors import DiskFull, InternalError, MozhuError, RunCancelled
 from mozhu.kernel.files import clear_leftovers, free_bytes, human_size, write_text
+from mozhu.kernel.imports import imported_for_good
 from mozhu.kernel.paths import workspace_or_here
 from mozhu.kernel.progress import EventLog
 from mozhu.specs.records.base import validated
@@ -69,7 +70,8 @@ def _carry_out(run: RunFolder, log: EventLog) -> Result:
     try:
         load_extensions(workspace_or_here())
         spec = validated(spec_class(request.verb), request.fields, str(run.path / "spec.json"))
-        engine = slots.load("mozhu.verbs", request.verb)
+        with imported_for_good():
+            engine = slots.load("mozhu.verbs", request.verb)
         outcome: Outcome = engine(spec, run.path, log.emit)
     except KeyboardInterrupt:
         log.emit("cancelled")

@@ -6,9 +6,9 @@ never are; accelerate loads ``boto3`` for questions about SageMaker.
 
 from __future__ import annotations
 
-from mozhu.engine.weights.left_out import left_out
+from mozhu.kernel.imports import imported_for_good, left_out
 
-with left_out("boto3", "datasets"):
+with left_out("boto3", "datasets"), imported_for_good():
     from mozhu.engine.training.engines.hf import HfEngine
 
 __all__ = ["HfEngine"]
