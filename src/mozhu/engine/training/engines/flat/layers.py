@@ -21,9 +21,10 @@ def first_of_each_kind(model: Any) -> Iterator[bool]:
     are not found as one list, or all of them would be needed.
     """
     decoder = model.get_decoder()
-    layers = getattr(decoder, "layers", None)
-    count = how_many(layers) if isinstance(layers, nn.ModuleList) else 0
-    if not count or count >= len(layers) or len(layers) != decoder.config.num_hidden_layers:
+    layers: Any = getattr(decoder, "layers", None)
+    whole = len(layers) if isinstance(layers, nn.ModuleList) else 0
+    count = how_many(layers) if whole else 0
+    if count >= whole or whole != decoder.config.num_hidden_layers:
         yield False
         return
     decoder.layers = layers[:count]
