@@ -14,6 +14,7 @@ from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import find_workspace, workspace_or_here
 from mozhu.planning import check_plan, plan_training
 from mozhu.platform.catalog import service as catalog
+from mozhu.platform.catalog import verbs
 from mozhu.platform.catalog.datasets import service as data_catalog
 from mozhu.references import with_references
 from mozhu.specs.adapters import (
@@ -46,7 +47,21 @@ from mozhu.specs.inspect import InspectSpec
 from mozhu.specs.layers import Layers, Resolved, resolve
 from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Result
-from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
+from mozhu.specs.registry import (
+    AliasSpec,
+    DeleteSpec,
+    EditSpec,
+    LineageSpec,
+    ListSpec,
+    RateSpec,
+    RegisterSpec,
+    RescanSpec,
+    RestoreSpec,
+    ShareSpec,
+    ShowSpec,
+    SuggestSpec,
+    ValidateSpec,
+)
 from mozhu.specs.serve import InferSpec, LoadSpec
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.environments.install import install_engine, remove_engine
@@ -274,9 +289,11 @@ def register(path: str | Path, **fields: Any) -> Any:
     return catalog.registry_register(workspace_or_here().root, with_absolute_paths(spec))
 
 
-def registry_list(search: str | None = None) -> list[Any]:
-    """Every registered model with its newest version."""
-    return list(catalog.registry_list(workspace_or_here().root, ListSpec(search=search)))
+def registry_list(search: str | None = None, **fields: Any) -> list[Any]:
+    """Every registered model with its newest version; with ``limit`` no more. Fields are those of ListSpec."""
+    given = {"all": "limit" not in fields, **fields, "search": search}
+    spec = _resolved(ListSpec, None, None, given).spec
+    return list(verbs.registry_page(workspace_or_here().root, spec).items)
 
 
 def registry_show(name: str) -> Any:
@@ -288,6 +305,54 @@ def registry_validate(model_path: str | Path) -> Any:
     """Whether a folder, a file or a registered version is whole; ``report.is_whole`` and every problem."""
     spec = with_absolute_paths(ValidateSpec(model_path=str(model_path)))
     return catalog.registry_validate(workspace_or_here().root, spec)
+
+
+def registry_lineage(name: str) -> dict[str, Any]:
+    """Where a version, row, data set or run came from and what came from it: ``start``, ``nodes``, ``edges``."""
+    return verbs.registry_lineage(workspace_or_here().root, LineageSpec(name=name))
+
+
+def registry_edit(name: str, **fields: Any) -> Any:
+    """Change what is said of a model or a version, and show it; fields are those of EditSpec."""
+    spec = _resolved(EditSpec, None, None, {"name": name, **fields}).spec
+    verbs.registry_edit(workspace_or_here().root, spec)
+    return registry_show(name)
+
+
+def registry_share(name: str, whom: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+    """Who may do what with a model, after ``whom`` was given ``right`` or lost it by ``revoke=True``."""
+    spec = _resolved(ShareSpec, None, None, {"name": name, "whom": whom, **fields}).spec
+    return verbs.registry_share(workspace_or_here().root, spec)
+
+
+def registry_rate(name: str, stars: int | None = None, comment: str = "") -> dict[str, Any]:
+    """``mean`` and ``count`` of the stars of a model, after one's own."""
+    spec = _resolved(RateSpec, None, None, {"name": name, "stars": stars, "comment": comment}).spec
+    return verbs.registry_rate(workspace_or_here().root, spec)
+
+
+def registry_suggest(name: str) -> dict[str, Any]:
+    """``version``: the name of the next version; ``advice``: what the naming rules say of this one."""
+    return verbs.registry_suggest(workspace_or_here().root, SuggestSpec(name=name))
+
+
+def registry_delete(name: str, *, force: str = "", dry_run: bool = False) -> list[str]:
+    """The versions that are in the trash now; with ``dry_run`` those that would be."""
+    return verbs.registry_delete(
+        workspace_or_here().root, DeleteSpec(name=name, force=force), keep=not dry_run
+    )
+
+
+def registry_restore(name: str) -> Any:
+    """A version or a model is out of the trash; shows it."""
+    verbs.registry_restore(workspace_or_here().root, RestoreSpec(name=name))
+    return registry_show(name)
+
+
+def registry_alias(name: str, alias: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+    """The aliases of a model, after ``alias`` was set to the version ``name`` or removed; fields of AliasSpec."""
+    spec = _resolved(AliasSpec, None, None, {"name": name, "alias": alias, **fields}).spec
+    return verbs.registry_alias(workspace_or_here().root, spec)
 
 
 def registry_rescan(*, dry_run: bool = False) -> Any:

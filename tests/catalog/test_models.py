@@ -265,6 +265,28 @@ def test_empty_notes_and_free_names_get_a_suggestion(filled, registry):
     assert filled.suggest("m") == "v4" and filled.suggest("none") == "v1"
 
 
+def test_tags_are_changed_and_a_rescan_keeps_them(filled, registry):
+    filled.set_tags("m:v1", ["急诊", " er ", "急诊"])
+    assert registry.version("m:v1").tags == ("急诊", "er") and registry.version("m:v2").tags == ("医疗", "qa")
+    assert names(filled, tag="急诊") == names(filled, "急诊") == ["m"]
+    before = (registry.fingerprint(), filled.cards_fingerprint())
+    filled.set_notes("m:v2", "另一个说明")
+    registry.rescan()
+    assert registry.version("m:v1").tags == ("急诊", "er") and registry.version("m:v2").tags == ("医疗", "qa")
+    filled.set_notes("m:v2", "")
+    assert (registry.fingerprint(), filled.cards_fingerprint()) == before
+    for wrong in ("", " ", "x" * 201):
+        with pytest.raises(BadValue):
+            filled.set_tags("m:v1", [wrong])
+    with pytest.raises(NotAllowed):
+        filled.share("m", "user:ann", "use")
+        filled.set_tags("m:v1", ["x"], subject=Subject("ann"))
+
+
+def test_a_list_can_be_of_one_team(filled):
+    assert names(filled, team="local") == ["客服-Model", "m"] and names(filled, team="vision") == []
+
+
 def test_contents_of_the_trash_are_still_in_use(filled, registry):
     contents = dict(filled.contents_in_use())
     filled.delete("m:v1")

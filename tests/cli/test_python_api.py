@@ -254,6 +254,17 @@ def test_the_registry_and_the_workspace_are_functions_too(own_workspace: Path) -
     assert [one.name for one in mozhu.registry_list()] == ["tiny-one"]
     assert mozhu.registry_show("tiny-one").chosen.reference == done.version.reference
     assert mozhu.registry_validate(model).is_whole
+    assert mozhu.registry_edit("tiny-one", description="小的", tags="zh").chosen.tags == ("zh",)
+    assert mozhu.registry_share("tiny-one", "user:ann", right="use") == [
+        {"subject": "user:ann", "right": "use"}
+    ]
+    assert mozhu.registry_rate("tiny-one", 4) == {"mean": 4.0, "count": 1}
+    assert mozhu.registry_suggest("tiny-one")["version"] == "v2"
+    assert mozhu.registry_alias("tiny-one", "best")[0]["reference"] == "tiny-one:v1"
+    assert mozhu.registry_lineage("tiny-one")["start"] == {"kind": "version", "reference": "tiny-one:v1"}
+    assert mozhu.registry_delete("tiny-one", dry_run=True) == ["tiny-one:v1"]
+    assert mozhu.registry_delete("tiny-one") == ["tiny-one:v1"] and mozhu.registry_list("小") == []
+    assert mozhu.registry_restore("tiny-one").model.name == mozhu.registry_list("小", limit=1)[0].name
     folder = own_workspace / "5_models" / done.version.path
     folder.rename(own_workspace / "aside")
     assert mozhu.registry_rescan(dry_run=True).gone == (done.version.reference,)

@@ -11,6 +11,8 @@ import pytest
 from mozhu.cli.main import main
 from mozhu.testing import starter_path
 
+NOTHING: dict[str, Any] = {"items": [], "next": None}
+
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
@@ -32,19 +34,19 @@ def test_a_model_goes_into_the_trash_and_comes_back(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _json(capsys, "delete", "Starter-1M", "--dry_run") == {"would_delete": ["Starter-1M:v1"]}
-    assert [model["name"] for model in _json(capsys, "list")] == ["Starter-1M"]
+    assert [model["name"] for model in _json(capsys, "list")["items"]] == ["Starter-1M"]
     assert _json(capsys, "delete", "Starter-1M", "--yes") == {"deleted": ["Starter-1M:v1"]}
-    assert _json(capsys, "list") == []
-    assert [model["name"] for model in _json(capsys, "list", "--trash", "true")] == ["Starter-1M"]
+    assert _json(capsys, "list") == NOTHING
+    assert [model["name"] for model in _json(capsys, "list", "--trash")["items"]] == ["Starter-1M"]
     _json(capsys, "restore", "Starter-1M")
-    assert [model["name"] for model in _json(capsys, "list")] == ["Starter-1M"]
-    assert _json(capsys, "list", "--trash", "true") == []
+    assert [model["name"] for model in _json(capsys, "list")["items"]] == ["Starter-1M"]
+    assert _json(capsys, "list", "--trash") == NOTHING
 
 
 def test_nothing_is_deleted_unasked(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["registry", "delete", "Starter-1M", "--lang", "en"]) == 2
     assert "--yes" in capsys.readouterr().err
-    assert len(_json(capsys, "list")) == 1
+    assert len(_json(capsys, "list")["items"]) == 1
 
 
 def test_the_last_version_stays_and_unknown_names_are_told(
@@ -67,7 +69,7 @@ def test_what_leaves_the_trash_gives_its_bytes_back(
     gone = _json(capsys, "gc", "--grace_hours", "0", "--trash_days", "0")
     assert gone["versions_purged"] == 1 and gone["returned_bytes"] > 7_000_000
     assert not list((workspace / "5_models").rglob("*.safetensors"))
-    assert _json(capsys, "list", "--trash", "true") == []
+    assert _json(capsys, "list", "--trash") == NOTHING
 
 
 def test_a_protected_alias_moves_only_by_force(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

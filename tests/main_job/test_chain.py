@@ -272,7 +272,7 @@ def test_registering_gives_ready_versions(chain: Chain) -> None:
     said = [chain.said[name].json() for name in ("register", "register merged", "register gguf")]
     assert [one["version"]["reference"] for one in said] == ["tuned:v1", "tuned:v2", "tuned:v3"]
     assert all(one["version"]["state"] == "ready" and not one["already"] for one in said)
-    listed = chain.place.done("registry", "list", "--json").json()
+    listed = chain.place.done("registry", "list", "--json").json()["items"]
     assert [(model["name"], model["version_count"]) for model in listed] == [("tuned", 3)]
     for one in said:
         chain.place.done("registry", "validate", chain.path("5_models") / one["version"]["path"])

@@ -39,7 +39,7 @@ def check_story(place: Place, story: dict[str, Any]) -> Path:
     assert set(story["answers"]) == {"base", "adapter", "merged", "gguf"}
     assert story["answers"]["adapter"] == story["answers"]["merged"] != story["answers"]["base"]
     assert len(story["versions"]) == 3
-    listed = place.done("registry", "list", "--json").json()
+    listed = place.done("registry", "list", "--json").json()["items"]
     assert [(model["version_count"], model["newest"]["state"]) for model in listed] == [(3, "ready")]
     folder = Path(story["folder"])
     page = check_self_contained(folder / "report.html")

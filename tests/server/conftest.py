@@ -23,6 +23,15 @@ def workspace(tmp_path: Path) -> Path:
     return root
 
 
+def stock(service: Running, folder: Path) -> Running:
+    """``service`` with a model of two versions and another with one."""
+    registry = service.composition.registry
+    registry.register(write_run(folder / "run"), name="medical", task="medical_qa", tags=("医疗", "zh"))
+    registry.register(write_adapter(folder / "second", seed=1), name="medical", description="第二版")
+    registry.register(write_adapter(folder / "third", seed=2), name="shop")
+    return service
+
+
 @pytest.fixture
 def start(workspace: Path) -> Iterator[Callable[..., Running]]:
     """Starts a service with these settings; it stops with the test."""
@@ -38,8 +47,13 @@ def service(start: Callable[..., Running]) -> Running:
 @pytest.fixture
 def stocked(service: Running, tmp_path: Path) -> Running:
     """A service with a model of two versions and another with one."""
-    registry = service.composition.registry
-    registry.register(write_run(tmp_path / "run"), name="medical", task="medical_qa", tags=("医疗", "zh"))
-    registry.register(write_adapter(tmp_path / "second", seed=1), name="medical", description="第二版")
-    registry.register(write_adapter(tmp_path / "third", seed=2), name="shop")
-    return service
+    return stock(service, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same for all tests of a file, which leave it as it is."""
+    root = tmp_path_factory.mktemp("shared")
+    (root / "0_configs").mkdir()
+    with running(root) as service:
+        yield stock(service, root)

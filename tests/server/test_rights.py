@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from registry_artefacts import write_run
+from registry_artefacts import write_model, write_run
 from registry_snapshots import write_snapshot
 from starlette.testclient import TestClient
 
 from mozhu.app import compose
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
+from mozhu.platform.catalog.lineage import Edge, Node
 from mozhu.server.identity import current_subject
 from mozhu.server.make import make_app
 from mozhu.specs.service import ServiceSpec
@@ -40,6 +42,7 @@ NEEDS: dict[str, tuple[str, str, str, Any]] = {
     "import_version": ("write", "POST", f"{M}/versions", {"upload": "none"}),
     "edit_model": ("write", "PATCH", M, {"description": "x"}),
     "set_notes": ("write", "PUT", f"{M}:v1/notes", {"notes": "x"}),
+    "set_tags": ("write", "PUT", f"{M}:v1/tags", {"tags": ["x"]}),
     "set_alias": ("write", "PUT", f"{M}/aliases/best", {"version": "v1"}),
     "remove_alias": ("write", "DELETE", f"{M}/aliases/best", None),
     "list_shares": ("manage", "GET", f"{M}/shares", None),
@@ -193,6 +196,32 @@ def test_the_family_ends_at_what_may_not_be_read(ask: Ask) -> None:
     assert "secret" in ask(PEOPLE["read"], "GET", of).text
     refused = ask(PEOPLE[None], "GET", of)
     assert refused.status_code == 404 and "secret" not in refused.text
+
+
+def test_runs_of_others_on_a_shared_base_have_no_name(ask: Ask, app: Any, tmp_path: Path) -> None:
+    composition = app.state.composition
+    composition.registry.register(write_model(tmp_path / "starter"), name="starter")
+    composition.models.edit("starter", visibility="everyone")
+    of, run = "/lineage?of=starter:v1", "starter-medical-lora-20261121"
+    seen = ask(PEOPLE["read"], "GET", of).json()
+    assert {"kind": "run", "reference": run} in seen["nodes"] and "secret:v1" in str(seen)
+    hidden = {"kind": "hidden", "reference": ""}
+    told = ask(PEOPLE[None], "GET", of)
+    assert hidden in told.json()["nodes"] and run not in told.text and "secret" not in told.text
+    assert [edge["target"] for edge in told.json()["edges"] if edge["relation"] == "base"] == [hidden]
+    for guess in (f"run://{run}", "hidden://", "version://secret:v1"):
+        refused = ask(PEOPLE[None], "GET", f"/lineage?of={guess}")
+        assert refused.json()["code"] == "REG-001", guess
+    composition.models.edit("starter", visibility="private")
+
+
+def test_what_was_taken_out_of_the_registry_stays_unnamed(app: Any) -> None:
+    """An edge outlives its version: whoever could not read it learns its name from nobody."""
+    composition = app.state.composition
+    base, gone = Node("version", "secret:v1"), Node("version", "once-secret:v1")
+    composition.models.connect([Edge(base, gone, "adapter")])
+    assert gone in composition.models.family("secret:v1").nodes
+    assert gone not in composition.models.family("secret:v1", subject=PEOPLE["read"]).nodes
 
 
 def test_visibility_belongs_to_who_manages(ask: Ask) -> None:

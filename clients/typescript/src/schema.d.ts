@@ -152,6 +152,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{name}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Tags
+         * @description The tags of the version `name:v2`, in place of those before.
+         */
+        put: operations["set_tags"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{name}/restore": {
         parameters: {
             query?: never;
@@ -1599,7 +1619,10 @@ export interface components {
             /** Version */
             version: string;
         };
-        /** NodeWire */
+        /**
+         * NodeWire
+         * @description `hidden` stands for everything that the caller may not read; its `reference` is empty.
+         */
         NodeWire: {
             /** Kind */
             kind: string;
@@ -1728,6 +1751,14 @@ export interface components {
             };
             /** Trashed */
             trashed: number;
+        };
+        /**
+         * TagsEdit
+         * @description The tags of one version.
+         */
+        TagsEdit: {
+            /** Tags */
+            tags: string[];
         };
         /**
          * UploadFileWire
@@ -2011,6 +2042,7 @@ export interface operations {
                 type?: ("text" | "image" | "file") | null;
                 tag?: string | null;
                 owner?: string | null;
+                team?: string | null;
                 state?: ("uploading" | "checking" | "ready" | "failed") | null;
                 sort?: "updated" | "name";
                 /** @description what was deleted, and only that */
@@ -2312,6 +2344,42 @@ export interface operations {
             };
         };
     };
+    set_tags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TagsEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     restore_model: {
         parameters: {
             query?: never;
@@ -2414,7 +2482,10 @@ export interface operations {
     };
     set_alias: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
+            };
             header?: never;
             path: {
                 /** @description `name`, `name:v2` or `name@latest` */
@@ -2453,6 +2524,8 @@ export interface operations {
         parameters: {
             query?: {
                 force?: boolean;
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
             };
             header?: never;
             path: {

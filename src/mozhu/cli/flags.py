@@ -46,6 +46,8 @@ def parse_flags(
         word = rest.pop(0)
         if word in {"-h", "--help"}:
             parsed.help = True
+        elif word == "-y" and "yes" in known_switches:
+            parsed.switches["yes"] = True
         elif not word.startswith("--") or word == "--":
             parsed.words.append(word)
         else:

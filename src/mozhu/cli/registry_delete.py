@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from mozhu.cli.asking import is_meant
 from mozhu.cli.command import Call, Command
+from mozhu.cli.registry_asks import answer
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.models import Models
 from mozhu.specs.registry import DeleteSpec
 
 
 def act(call: Call) -> int:
-    name, force = call.spec.name, call.spec.force
-    with Models(call.home.root) as models:
-        gone = models.delete(name, force=force, keep=False)
-        shown = ", ".join(gone)
-        if call.dry_run:
-            call.output.data({"would_delete": list(gone)}, text("registry.delete.would", versions=shown))
-            return 0
-        if not is_meant(call, "registry delete", text("registry.delete.question", versions=shown)):
-            return 0
-        gone = models.delete(name, force=force)
-    call.output.data(
-        {"deleted": list(gone)}, text("registry.delete.done", versions=", ".join(gone), name=name)
-    )
+    gone = answer(call, keep=False)
+    shown = ", ".join(gone)
+    if call.dry_run:
+        call.output.data({"would_delete": gone}, text("registry.delete.would", versions=shown))
+        return 0
+    if not is_meant(call, "registry delete", text("registry.delete.question", versions=shown)):
+        call.output.data({"deleted": []}, text("registry.delete.not_done"))
+        return 0
+    gone = answer(call)
+    words = text("registry.delete.done", versions=", ".join(gone), name=call.spec.name)
+    call.output.data({"deleted": gone}, words)
     return 0
 
 

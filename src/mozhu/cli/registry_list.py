@@ -1,18 +1,20 @@
-"""``mozhu registry list``: every model with its newest version."""
+"""``mozhu registry list``: the models, a page at a time, each with its newest version."""
 
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.remote import list_models
+from mozhu.cli.registry_asks import ModelList, answer
 from mozhu.kernel.texts import text
 from mozhu.specs.registry import ListSpec
 
 _COLUMNS = ("name", "version", "versions", "state", "kind", "base_model", "size", "created")
+# Requests that say how models are told, and not which.
+_ORDER = ("server", "sort", "trash", "limit", "cursor", "all")
 
 
 def act(call: Call) -> int:
-    models = list_models(call)
-    if not models and not call.output.as_json:
+    found: ModelList = answer(call)
+    if not found.items and not call.output.as_json:
         call.output.say(_nothing(call))
         return 0
     rows = [
@@ -26,16 +28,21 @@ def act(call: Call) -> int:
             model.newest.size,
             model.newest.created[:10],
         )
-        for model in models
+        for model in found.items
     ]
     columns = [text(f"registry.column.{name}") for name in _COLUMNS]
-    call.output.table(columns, rows, value=[model.to_json() for model in models])
+    value = {"items": [model.to_json() for model in found.items], "next": found.next}
+    call.output.table(columns, rows, value=value)
+    if found.next and not call.output.as_json:
+        call.output.say(text("registry.list.more", cursor=found.next))
     return 0
 
 
 def _nothing(call: Call) -> str:
-    if call.spec.search:
-        return text("registry.list.no_match", search=call.spec.search)
+    filters = call.spec.model_dump(exclude=set(_ORDER), exclude_none=True)
+    if filters:
+        shown = ", ".join(f"{name} {value}" for name, value in filters.items())
+        return text("registry.list.no_match", search=shown)
     return text("registry.list.empty_trash" if call.spec.trash else "registry.list.empty")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.remote import rescan
+from mozhu.cli.registry_asks import answer
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.views import DatasetRescan
+from mozhu.platform.catalog.views import DatasetRescan, RescanReport
 from mozhu.specs.registry import RescanSpec
 
 
 def act(call: Call) -> int:
-    report = rescan(call)
+    report: RescanReport = answer(call)
     counts = {name: getattr(report, name) for name in ("models", "versions")}
     lists = {name: len(getattr(report, name)) for name in ("added", "gone", "failed", "refused")}
     words = text("registry.rescan.done", **counts, **lists)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.registry_asks import answer
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.models import Models
 from mozhu.specs.registry import RestoreSpec
 
 
 def act(call: Call) -> int:
+    answer(call)
     name = call.spec.name
-    with Models(call.home.root) as models:
-        models.restore(name, keep=not call.dry_run)
     words = text("registry.restore.would" if call.dry_run else "registry.restore.done", name=name)
     call.output.data({"restored": name, "dry_run": call.dry_run}, words)
     return 0

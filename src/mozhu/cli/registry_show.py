@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.remote import show_model
+from mozhu.cli.registry_asks import answer
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.views import VersionView
+from mozhu.platform.catalog.views import ModelDetail, ModelView, VersionView
 from mozhu.specs.registry import ShowSpec
 
 _COLUMNS = ("version", "state", "kind", "certified", "size", "registered", "path")
 
 
 def act(call: Call) -> int:
-    detail = show_model(call)
+    detail: ModelDetail = answer(call)
     if call.output.as_json:
         call.output.data(detail.to_json())
         return 0
-    print("\n".join(_facts(detail.chosen)))
+    print("\n".join(_facts(detail.model, detail.chosen)))
     rows = [
         (
             version.label,
@@ -36,7 +36,7 @@ def act(call: Call) -> int:
     return 0
 
 
-def _facts(version: VersionView) -> list[str]:
+def _facts(model: ModelView, version: VersionView) -> list[str]:
     performance = ", ".join(f"{name} {value:g}" for name, value in version.performance.items())
     facts = {
         "base_model": version.base_model,
@@ -47,7 +47,11 @@ def _facts(version: VersionView) -> list[str]:
         "performance": performance,
         "tags": ", ".join(version.tags),
         "checksum": version.checksum,
-        "description": version.description,
+        "description": version.description or model.description,
+        "notes": version.notes,
+        "licence": model.licence,
+        "visibility": model.visibility,
+        "owner": f"{model.owner} ({model.team})",
     }
     return [
         version.reference,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mozhu.cli.command import Call, Command
-from mozhu.cli.remote import validate_model
+from mozhu.cli.registry_asks import answer
 from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.views import ValidationReport
@@ -11,7 +11,7 @@ from mozhu.specs.registry import ValidateSpec
 
 
 def act(call: Call) -> int:
-    report = validate_model(call)
+    report: ValidationReport = answer(call)
     if call.output.as_json:
         call.output.data(report.to_json())
         return report.exit_code

@@ -14,13 +14,9 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import NotRemote
 from mozhu.kernel.files import read_text
 from mozhu.platform.accounts.local_token import TOKEN_FILE
-from mozhu.platform.catalog import service
 from mozhu.platform.catalog.datasets import service as datasets
 from mozhu.platform.catalog.datasets.views import DatasetDetail, DatasetReport, DatasetRow, DatasetView
-from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.problems import Problem
-from mozhu.platform.catalog.searching import ModelQuery
-from mozhu.platform.catalog.views import ModelDetail, ModelView, RescanReport, ValidationReport
 from mozhu.workspace.places import with_absolute_paths
 
 if TYPE_CHECKING:
@@ -47,49 +43,6 @@ def refuse_remote(call: Call, verb: str, reason: str = "") -> None:
     """Raises NotRemote (API-022) where a service is named."""
     if server_of(call) is not None:
         raise NotRemote(verb=verb, reason=reason)
-
-
-def list_models(call: Call) -> list[ModelView]:
-    if call.spec.trash:
-        refuse_remote(call, "registry list --trash")
-        return _trashed(call)
-    if server_of(call) is None:
-        return service.registry_list(call.home.root, call.spec)
-    with client_for(call) as client:
-        return [as_view(ModelView, model) for model in client.all_models(call.spec.search)]
-
-
-def _trashed(call: Call) -> list[ModelView]:
-    asked, after = ModelQuery(search=call.spec.search or "", trash=True), None
-    found: list[ModelView] = []
-    with Models(call.home.root) as models:
-        while True:
-            page = models.page(asked, limit=200, after=after)
-            found += page.items
-            after = page.next
-            if after is None:
-                return found
-
-
-def show_model(call: Call) -> ModelDetail:
-    if server_of(call) is None:
-        return service.registry_show(call.home.root, call.spec)
-    with client_for(call) as client:
-        return as_view(ModelDetail, client.model(call.spec.name, limit=call.spec.limit))
-
-
-def validate_model(call: Call) -> ValidationReport:
-    if server_of(call) is None:
-        return service.registry_validate(call.home.root, with_absolute_paths(call.spec))
-    with client_for(call) as client:
-        return as_view(ValidationReport, client.validate_model(call.spec.model_path))
-
-
-def rescan(call: Call) -> RescanReport:
-    if server_of(call) is None:
-        return service.registry_rescan(call.home.root, call.spec, keep=not call.dry_run)
-    with client_for(call) as client:
-        return as_view(RescanReport, client.rescan(keep=not call.dry_run))
 
 
 def list_datasets(call: Call) -> list[DatasetView]:

@@ -34,12 +34,14 @@ def models(
     type: str | None = None,
     tag: str | None = None,
     owner: str | None = None,
+    team: str | None = None,
     state: str | None = None,
     sort: str | None = None,
     trash: bool | None = None,
 ) -> Ask[ModelsPage]:
-    filters = {"type": type, "tag": tag, "owner": owner, "state": state, "sort": sort, "trash": trash}
-    return get("/models", search=search, limit=limit, cursor=cursor, **filters)
+    filters = {"type": type, "tag": tag, "owner": owner, "team": team}
+    order = {"state": state, "sort": sort, "trash": trash}
+    return get("/models", search=search, limit=limit, cursor=cursor, **filters, **order)
 
 
 def model(name: str, limit: int | None = None, before: int | None = None) -> Ask[ModelDetailWire]:
@@ -64,6 +66,11 @@ def set_notes(reference: str, notes: str, *, if_match: str | None = None) -> Ask
     return Ask("PUT", f"/models/{segment(reference)}/notes", body=body, headers=_matching(if_match))
 
 
+def set_tags(reference: str, tags: Sequence[str], *, if_match: str | None = None) -> Ask[ModelDetailWire]:
+    body = {"tags": list(tags)}
+    return Ask("PUT", f"/models/{segment(reference)}/tags", body=body, headers=_matching(if_match))
+
+
 def delete_model(reference: str, *, force: bool = False, keep: bool = True) -> Ask[DeletedWire]:
     """Into the trash; ``keep=False`` only tells what would go, ``force`` takes what is in use too."""
     params = {"confirm": reference, "force": reference if force else None, "keep": keep}
@@ -83,14 +90,21 @@ def aliases(name: str) -> Ask[AliasesList]:
 
 
 def set_alias(
-    name: str, alias: str, version: str, *, protected: bool | None = None, force: bool = False
+    name: str,
+    alias: str,
+    version: str,
+    *,
+    protected: bool | None = None,
+    force: bool = False,
+    keep: bool = True,
 ) -> Ask[AliasesList]:
     body = {"version": version, "protected": protected, "force": force}
-    return Ask("PUT", f"/models/{segment(name)}/aliases/{segment(alias)}", body=body)
+    return Ask("PUT", f"/models/{segment(name)}/aliases/{segment(alias)}", {"keep": keep}, body=body)
 
 
-def remove_alias(name: str, alias: str, *, force: bool = False) -> Ask[AliasesList]:
-    return Ask("DELETE", f"/models/{segment(name)}/aliases/{segment(alias)}", {"force": force})
+def remove_alias(name: str, alias: str, *, force: bool = False, keep: bool = True) -> Ask[AliasesList]:
+    params = {"force": force, "keep": keep}
+    return Ask("DELETE", f"/models/{segment(name)}/aliases/{segment(alias)}", params)
 
 
 def shares(name: str) -> Ask[SharesList]:

@@ -54,6 +54,7 @@ class Requests:
     validate_model = Call(calls.validate_model)
     edit_model = Call(calls.edit_model)
     set_notes = Call(calls.set_notes)
+    set_tags = Call(calls.set_tags)
     delete_model = Call(calls.delete_model)
     restore_model = Call(calls.restore_model)
     empty_trash = Call(calls.empty_trash)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,12 +10,26 @@ from mozhu.specs.base import RemoteSpec, Spec, Words
 
 
 class ListSpec(RemoteSpec):
-    """Every model; ``search`` is a part of a name, task, tag, base or description."""
+    """A page of the models, last changed first; ``cursor`` is ``next`` of the page before, ``all`` takes every page."""
 
     verb: ClassVar[str] = "registry.list"
 
-    search: str | None = None
+    search: str | None = Field(default=None, max_length=200)
+    type: Literal["text", "image", "file"] | None = None
+    tag: str | None = Field(default=None, min_length=1, max_length=200)
+    owner: str | None = Field(default=None, min_length=1, max_length=200)
+    team: str | None = Field(default=None, min_length=1, max_length=200)
+    state: Literal["uploading", "checking", "ready", "failed"] | None = None
+    sort: Literal["updated", "name"] = "updated"
     trash: bool = False
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = None
+    all: bool = False
+
+    def question(self) -> dict[str, Any]:
+        """What is asked for, without which page of it."""
+        asked = self.model_dump(exclude={"server", "limit", "cursor", "all"})
+        return {**asked, "search": self.search or ""}
 
 
 class RegisterSpec(Spec):
@@ -59,7 +73,64 @@ class RescanSpec(RemoteSpec):
     verb: ClassVar[str] = "registry.rescan"
 
 
-class DeleteSpec(Spec):
+class LineageSpec(RemoteSpec):
+    """Where a version, a row, a data set or a run came from, and what came from it."""
+
+    verb: ClassVar[str] = "registry.lineage"
+
+    name: str = Field(min_length=1, max_length=500)
+
+
+class EditSpec(RemoteSpec):
+    """What is given changes, all else stays; ``notes`` and ``tags`` are of a version, the newest one unless named."""
+
+    verb: ClassVar[str] = "registry.edit"
+
+    name: str = Field(min_length=1)
+    description: str | None = Field(default=None, max_length=20_000)
+    licence: str | None = Field(default=None, max_length=200)
+    type: Literal["text", "image", "file"] | None = None
+    visibility: Literal["private", "team", "everyone"] | None = None
+    base_reference: str | None = Field(default=None, max_length=500)
+    notes: str | None = Field(default=None, max_length=20_000)
+    tags: Words | None = None
+
+    def of_model(self) -> dict[str, Any]:
+        """The fields of the model that are to change."""
+        kept = {"name", "server", "notes", "tags"}
+        return self.model_dump(exclude=kept, exclude_none=True)
+
+
+class ShareSpec(RemoteSpec):
+    """Who may do what with a model; without ``whom`` only told."""
+
+    verb: ClassVar[str] = "registry.share"
+
+    name: str = Field(min_length=1)
+    whom: str | None = Field(default=None, min_length=1, max_length=210)
+    right: Literal["read", "use", "write", "manage"] = "read"
+    revoke: bool = False
+
+
+class RateSpec(RemoteSpec):
+    """What one thinks of a model; without ``stars`` only what all think."""
+
+    verb: ClassVar[str] = "registry.rate"
+
+    name: str = Field(min_length=1)
+    stars: int | None = Field(default=None, ge=1, le=5)
+    comment: str = Field(default="", max_length=2000)
+
+
+class SuggestSpec(RemoteSpec):
+    """What the naming rules say of a version, and how the next one would be called."""
+
+    verb: ClassVar[str] = "registry.suggest"
+
+    name: str = Field(min_length=1)
+
+
+class DeleteSpec(RemoteSpec):
     """A version, or a model with all its versions, into the trash."""
 
     verb: ClassVar[str] = "registry.delete"
@@ -68,7 +139,7 @@ class DeleteSpec(Spec):
     force: str = ""
 
 
-class RestoreSpec(Spec):
+class RestoreSpec(RemoteSpec):
     """A version or a model out of the trash."""
 
     verb: ClassVar[str] = "registry.restore"
@@ -76,13 +147,13 @@ class RestoreSpec(Spec):
     name: str = Field(min_length=1)
 
 
-class AliasSpec(Spec):
-    """``name@alias`` is a version from now on; ``remove`` takes the alias away."""
+class AliasSpec(RemoteSpec):
+    """``name@alias`` is a version from now on; ``remove`` takes the alias away, without one they are told."""
 
     verb: ClassVar[str] = "registry.alias"
 
     name: str = Field(min_length=1)
-    alias: str = Field(min_length=1)
+    alias: str | None = Field(default=None, min_length=1)
     protected: bool | None = None
     remove: bool = False
     force: bool = False

@@ -41,6 +41,7 @@ from mozhu.platform.storage.blobs import BlobStore
 from mozhu.workspace.runs import run_folders
 
 TYPES = ("text", "image", "file")
+_LONGEST_TAG = 200
 # A port: a reference (``name:v2``) -> the names of what runs with it.
 InUse = Callable[[str], Sequence[str]]
 
@@ -119,6 +120,31 @@ class Assets(CatalogueRoom):
             change.session.flush()
             reindex(change.session, self.kind, change.asset)
             change.tell(self.kind.event("edited"), reference, {"notes": notes})
+
+    def set_tags(
+        self,
+        reference: str,
+        tags: Sequence[str],
+        *,
+        subject: Subject = LOCAL_ADMIN,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        """The tags of a version, in this order; ``before`` as for :meth:`edit`.
+
+        Raises:
+            BadValue: REG-025, an empty tag or one of more than 200 characters.
+        """
+        wrong = [tag for tag in tags if not 0 < len(tag.strip()) <= _LONGEST_TAG]
+        if wrong:
+            raise BadValue(value=wrong[0][:80], field="tags", known=[f"1-{_LONGEST_TAG}"])
+        with self._changing(reference, subject, "write") as change:
+            before()
+            version = change.version(reference)
+            version.tags = self.kind.tags(tag.strip() for tag in tags)
+            change.session.flush()
+            reindex(change.session, self.kind, change.asset)
+            write_card(self.models, change.session, change.asset, self.kind, tagged=[version.label])
+            change.tell(self.kind.event("edited"), reference, {"tags": list(tags)})
 
     def delete(
         self,
@@ -230,14 +256,8 @@ class Assets(CatalogueRoom):
                 write_card(self.models, session, asset, kind)
 
     def aliases(self, name: str, *, subject: Subject = LOCAL_ADMIN) -> tuple[AliasView, ...]:
-        alias, version = self.kind.alias, self.kind.version
         with self._seeing(name, subject) as (session, asset):
-            query = select(alias, version.label).join(version, version.id == alias.version_id)
-            query = query.where(self.kind.of(alias) == asset.id).order_by(alias.name)
-            return tuple(
-                AliasView(one.name, f"{asset.name}:{label}", one.protected)
-                for one, label in session.execute(query)
-            )
+            return _aliases(session, self.kind, asset)
 
     def set_alias(
         self,
@@ -248,8 +268,8 @@ class Assets(CatalogueRoom):
         force: bool = False,
         subject: Subject = LOCAL_ADMIN,
         keep: bool = True,
-    ) -> None:
-        """``name@alias`` is the version ``reference`` from now on.
+    ) -> tuple[AliasView, ...]:
+        """``name@alias`` is the version ``reference`` from now on; returns all aliases there are then.
 
         A protected alias moves only with ``force`` and for who may manage it; so does its protection.
 
@@ -262,7 +282,8 @@ class Assets(CatalogueRoom):
             there = change.alias(alias)
             if protected is not None or (there is not None and there.protected):
                 demand(change.session, subject, change.asset, "manage", self.kind)
-            if there is not None and there.protected and not force:
+            moves = there is not None and (there.version_id != version.id or protected is False)
+            if there is not None and there.protected and moves and not force:
                 change.refuse_alias(there)
             if there is None:
                 key = self.kind.key(change.asset)
@@ -271,6 +292,8 @@ class Assets(CatalogueRoom):
             there.version_id = version.id
             there.protected = there.protected if protected is None else protected
             change.tell(events.ALIAS_SET, reference, {"alias": alias})
+            change.session.flush()
+            return _aliases(change.session, self.kind, change.asset)
 
     def remove_alias(
         self,
@@ -280,8 +303,12 @@ class Assets(CatalogueRoom):
         force: bool = False,
         subject: Subject = LOCAL_ADMIN,
         keep: bool = True,
-    ) -> None:
-        """Raises REG-024 where there is none, REG-022 for a protected one without ``force``."""
+    ) -> tuple[AliasView, ...]:
+        """The aliases that there are then.
+
+        Raises:
+            UnknownAlias: REG-024. ProtectedAlias: REG-022, without ``force``.
+        """
         with self._changing(name, subject, "write", keep=keep) as change:
             there = change.alias(alias)
             if there is None:
@@ -297,6 +324,8 @@ class Assets(CatalogueRoom):
                     change.refuse_alias(there)
             change.session.delete(there)
             change.tell(events.ALIAS_REMOVED, details={"alias": alias})
+            change.session.flush()
+            return _aliases(change.session, self.kind, change.asset)
 
     def share(
         self,
@@ -482,6 +511,15 @@ def _asset(session: Session, kind: Kind, reference: str, subject: Subject) -> An
     if found is None:
         raise kind.unknown(reference, near_names(session, kind, name, subject))
     return found
+
+
+def _aliases(session: Session, kind: Kind, asset: Any) -> tuple[AliasView, ...]:
+    alias, version = kind.alias, kind.version
+    query = select(alias, version.label).join(version, version.id == alias.version_id)
+    query = query.where(kind.of(alias) == asset.id).order_by(alias.name)
+    return tuple(
+        AliasView(one.name, f"{asset.name}:{label}", one.protected) for one, label in session.execute(query)
+    )
 
 
 def _labels(session: Session, kind: Kind, asset: Any) -> list[str]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class VersionCard(BaseModel):
     trashed: str | None = None
     trashed_by: str = ""
     reports: list[dict[str, Any]] = []
+    # Only where they were changed after the registration; else those of the version's own record hold.
+    tags: list[str] | None = None
 
 
 class AssetCard(Record):
@@ -71,8 +74,8 @@ def card_path(models: Path, owner: str, name: str, kind: Kind = MODEL) -> Path:
     return models / CARDS[kind.name] / owner / f"{name}.json"
 
 
-def card_of(session: Session, asset: Any, kind: Kind = MODEL) -> AssetCard:
-    """The card as the rows say it."""
+def card_of(session: Session, asset: Any, kind: Kind = MODEL, tagged: Collection[str] = ()) -> AssetCard:
+    """The card as the rows say it; ``tagged`` are the versions whose tags were changed."""
     versions = {version.id: version for version in _versions(session, asset, kind)}
     reports = _reports(session, asset) if kind is MODEL else {}
     told = {
@@ -81,9 +84,10 @@ def card_of(session: Session, asset: Any, kind: Kind = MODEL) -> AssetCard:
             trashed=version.trashed,
             trashed_by=version.trashed_by,
             reports=reports.get(version.id, []),
+            tags=[tag.tag for tag in version.tags] if version.label in tagged else None,
         )
         for version in versions.values()
-        if version.notes or version.trashed or version.id in reports
+        if version.notes or version.trashed or version.id in reports or version.label in tagged
     }
     aliases, shares, ratings = (_rows_of(session, asset, kind, table) for table in _beside(kind))
     return _CARD[kind.name](
@@ -103,12 +107,23 @@ def card_of(session: Session, asset: Any, kind: Kind = MODEL) -> AssetCard:
     )
 
 
-def write_card(models: Path, session: Session, asset: Any, kind: Kind = MODEL) -> None:
+def write_card(
+    models: Path, session: Session, asset: Any, kind: Kind = MODEL, *, tagged: Collection[str] = ()
+) -> None:
     """The file says what the rows say; called by the only writer, before it commits."""
     session.flush()
     path = card_path(models, asset.owner, asset.name, kind)
     make_folder(path.parent)
-    card_of(session, asset, kind).write(path)
+    card_of(session, asset, kind, {*tagged, *_tagged(path, kind)}).write(path)
+
+
+def _tagged(path: Path, kind: Kind) -> set[str]:
+    """The versions whose tags were changed before, as the card there says."""
+    try:
+        versions = _CARD[kind.name].read(path).versions
+    except MozhuError:
+        return set()
+    return {label for label, told in versions.items() if told.tags is not None}
 
 
 def apply_cards(models: Path, session: Session, kind: Kind = MODEL) -> None:
@@ -132,6 +147,8 @@ def _apply(session: Session, asset: Any, card: AssetCard, kind: Kind) -> None:
         if label in versions:
             versions[label].notes = told.notes
             versions[label].trashed, versions[label].trashed_by = told.trashed, told.trashed_by
+            if told.tags is not None:
+                versions[label].tags = kind.tags(told.tags)
             reports = [{"version_id": versions[label].id, **_report(one)} for one in told.reports]
             if reports:
                 session.execute(insert(ReportRow), reports)

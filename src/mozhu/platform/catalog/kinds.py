@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,10 @@ class Kind:
     def key(self, asset: Any) -> dict[str, int]:
         """The value of that column for rows of ``asset``."""
         return {self.parent: asset.id}
+
+    def tags(self, words: Iterable[str]) -> list[Any]:
+        """Rows of these tags, in their order, each once."""
+        return [self.tag(tag=word, position=position) for position, word in enumerate(dict.fromkeys(words))]
 
     def event(self, what: str) -> str:
         """``model.edited``, ``dataset.edited`` …"""

@@ -8,7 +8,7 @@ whichever was registered first. Other rooms add edges of their own (``endpoint``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,10 +32,14 @@ Way = Literal["from", "to"]
 
 @dataclass(frozen=True, order=True)
 class Node:
-    """``kind``: dataset, row, run, version, model (one that is not registered), weights, endpoint, answer."""
+    """``kind``: dataset, row, run, version, model (one that is not registered), weights, endpoint, answer, hidden."""
 
     kind: str
     reference: str
+
+
+# Everything that may not be read, as one: how many there are is not told either.
+HIDDEN = Node("hidden", "")
 
 
 @dataclass(frozen=True, order=True)
@@ -102,7 +106,7 @@ def clear(session: Session) -> None:
 
 def sees(session: Session, subject: Subject, node: Node) -> bool:
     """Whether ``subject`` may ask for the family of ``node``."""
-    return _Sight(session, subject).shows(node)
+    return node.kind != HIDDEN.kind and _Sight(session, subject).shows(node)
 
 
 def knows(session: Session, subject: Subject, found: Family) -> bool:
@@ -120,8 +124,8 @@ def knows(session: Session, subject: Subject, found: Family) -> bool:
 def family(session: Session, subject: Subject, start: Node) -> Family:
     """Everything that ``start`` came from and everything that came from it.
 
-    It ends at registered versions and data sets that ``subject`` may not read: neither they nor what lies behind
-    them is told.
+    It ends at what ``subject`` may not read: that is a node ``hidden`` without a name, one for all, and what lies
+    behind it is not told.
     """
     sight = _Sight(session, subject)
     edges = {*_walk(sight, start, "from"), *_walk(sight, start, "to")}
@@ -133,18 +137,27 @@ def family(session: Session, subject: Subject, start: Node) -> Family:
 
 @dataclass(frozen=True)
 class _Sight:
-    """What one subject sees of the graph."""
+    """What one subject sees of the graph: what they may read, and runs that made something of that."""
 
     session: Session
     subject: Subject
 
-    def shows(self, node: Node) -> bool:
-        """Whether ``node`` is not registered, or something that the subject may read."""
-        if self.subject.is_admin or node.kind not in ("version", "dataset", "row"):
+    def shows(self, node: Node, way: Way = "from") -> bool:
+        """Whether ``node`` may be named to the subject, who came to it by ``way``.
+
+        What is not registered is named by the records of what came from it, which the subject has read. What went
+        into it does not tell the name: there a version that was taken out of the registry stays hidden.
+        """
+        if self.subject.is_admin or node.kind not in ("version", "dataset", "row", "run"):
             return True
+        if node.kind == "run":
+            return any(self._reads(Node("version", made), "to") for made in self._made_by(node))
+        return self._reads(node, way)
+
+    def _reads(self, node: Node, way: Way) -> bool:
         parsed = parse_reference(node.reference.partition("#")[0])
         if parsed is None:
-            return True
+            return way == "from"
         table, may = (
             (Model, readable(self.subject))
             if node.kind == "version"
@@ -152,8 +165,12 @@ class _Sight:
         )
         named = select(table.id).where(table.name == parsed.name)
         if self.session.scalar(named.limit(1)) is None:
-            return True
+            return way == "from"
         return self.session.scalar(named.where(may).limit(1)) is not None
+
+    def _made_by(self, run: Node) -> list[str]:
+        query = select(LineageEdge.dst).where(LineageEdge.src_kind == "run", LineageEdge.src == run.reference)
+        return list(self.session.scalars(query.where(LineageEdge.dst_kind == "version")))
 
 
 def _walk(sight: _Sight, start: Node, way: Way) -> set[Edge]:
@@ -162,13 +179,17 @@ def _walk(sight: _Sight, start: Node, way: Way) -> set[Edge]:
     while front and len(seen) < _MOST_NODES:
         edges = {edge for node in front for edge in _beside(sight.session, node, way)}
         ends = {edge: edge.source if way == "from" else edge.target for edge in edges}
-        shown = {node for node in set(ends.values()) - seen if sight.shows(node)} | (
-            set(ends.values()) & seen
-        )
-        found |= {edge for edge in edges if ends[edge] in shown}
+        fresh = set(ends.values()) - seen
+        shown = {node for node in fresh if sight.shows(node, way)} | (set(ends.values()) - fresh)
+        found |= {edge if ends[edge] in shown else _hiding(edge, way) for edge in edges}
         front = sorted(shown - seen)
         seen |= shown
     return found
+
+
+def _hiding(edge: Edge, way: Way) -> Edge:
+    """``edge`` without the name of the end that it leads to."""
+    return replace(edge, source=HIDDEN) if way == "from" else replace(edge, target=HIDDEN)
 
 
 def _beside(session: Session, node: Node, way: Way) -> list[Edge]:

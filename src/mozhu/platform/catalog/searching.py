@@ -46,6 +46,7 @@ class ModelQuery:
     state: str | None = None
     sort: Sort = "updated"
     trash: bool = False
+    team: str | None = None
 
 
 V = TypeVar("V")
@@ -212,6 +213,8 @@ def _filters(session: Session, asked: ModelQuery, kind: Kind) -> list[ColumnElem
         found.append(getattr(table, kind.sort_of) == asked.type)
     if asked.owner:
         found.append(table.owner == asked.owner)
+    if asked.team:
+        found.append(table.team == asked.team)
     if asked.tag:
         tagged = select(tag.version_id).where(tag.tag == asked.tag)
         versions = select(kind.of(version)).join(tag, tag.version_id == version.id)

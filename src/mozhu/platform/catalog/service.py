@@ -45,7 +45,7 @@ from mozhu.platform.catalog.views import (
     VersionView,
 )
 from mozhu.specs.records.manifest import Manifest, ManifestFile
-from mozhu.specs.registry import ListSpec, RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
+from mozhu.specs.registry import RegisterSpec, RescanSpec, ShowSpec, ValidateSpec
 
 
 class Registry(CatalogueRoom):
@@ -280,11 +280,6 @@ class Registry(CatalogueRoom):
             happening = Happening(OF_STATE[state], version.name, version.label, details)
             rows.add_history(session, [happening], iso_time(self._clock()))
         return version
-
-
-def registry_list(root: Path, spec: ListSpec) -> list[ModelView]:
-    with Registry(root) as registry:
-        return registry.list_models(spec.search)
 
 
 def registry_register(root: Path, spec: RegisterSpec) -> Registered:

@@ -15,8 +15,8 @@ from mozhu.server.answers import answer, check_unchanged, found
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
 from mozhu.server.routes.aliases import Alias
-from mozhu.server.routes.editing import Confirm, Force, Keep, confirmed
-from mozhu.server.routes.models import Name
+from mozhu.server.routes.editing import Confirm, Force, confirmed
+from mozhu.server.routes.models import Keep, Name
 from mozhu.server.routes.sharing import Whom
 from mozhu.specs.wire.catalogue import (
     AliasesList,

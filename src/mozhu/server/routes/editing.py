@@ -15,15 +15,14 @@ from mozhu.platform.accounts.subject import Subject
 from mozhu.server.answers import answer, check_unchanged
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.server.routes.models import Name, detail_of
-from mozhu.specs.wire.catalogue import DeletedWire, ModelEdit, NotesEdit
+from mozhu.server.routes.models import Keep, Name, detail_of
+from mozhu.specs.wire.catalogue import DeletedWire, ModelEdit, NotesEdit, TagsEdit
 from mozhu.specs.wire.models import ModelDetailWire
 from mozhu.specs.wire.place import PREFIX
 
 router = APIRouter(prefix=PREFIX, tags=["models"], route_class=KeyedRoute)
 Confirm = Annotated[str, Query(max_length=400, description="the name again: that this is meant")]
 Force = Annotated[str, Query(max_length=400, description="the name again, for what is in use")]
-Keep = Annotated[bool, Query(description="`false` only tells what would be done")]
 Days = Annotated[int, Query(ge=0, le=36_500, description="only what has been in the trash for so long")]
 
 
@@ -40,6 +39,14 @@ def set_notes(request: Request, services: Services, asks: Asks, name: Name, want
     """The note of the version `name:v2`."""
     before = _unchanged(request, services, asks, name)
     services.models.set_notes(name, wanted.notes, subject=asks, before=before)
+    return _shown(services, asks, name)
+
+
+@router.put("/models/{name}/tags", response_model=ModelDetailWire)
+def set_tags(request: Request, services: Services, asks: Asks, name: Name, wanted: TagsEdit) -> Response:
+    """The tags of the version `name:v2`, in place of those before."""
+    before = _unchanged(request, services, asks, name)
+    services.models.set_tags(name, wanted.tags, subject=asks, before=before)
     return _shown(services, asks, name)
 
 

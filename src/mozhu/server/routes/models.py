@@ -25,6 +25,7 @@ Name = Annotated[str, Path(min_length=1, max_length=200, description="`name`, `n
 PAGE = 50
 Limit = Annotated[int, Query(ge=1, le=200)]
 Search = Annotated[str | None, Query(max_length=200, description="a part of a name, task, tag, base …")]
+Keep = Annotated[bool, Query(description="`false` only tells what would be done")]
 Word = Annotated[str | None, Query(min_length=1, max_length=200)]
 ModelType = Literal["text", "image", "file"]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before")]
@@ -39,6 +40,7 @@ def list_models(
     type: Annotated[ModelType | None, Query()] = None,
     tag: Word = None,
     owner: Word = None,
+    team: Word = None,
     state: Annotated[State | None, Query()] = None,
     sort: Annotated[Literal["updated", "name"], Query()] = "updated",
     trash: Annotated[bool, Query(description="what was deleted, and only that")] = False,
@@ -46,7 +48,7 @@ def list_models(
     cursor: Cursor = None,
 ) -> Response:
     """The models that the caller may read with their newest versions: last changed first, or by name."""
-    asked = ModelQuery(search or "", type, tag, owner, state, sort, trash)
+    asked = ModelQuery(search or "", type, tag, owner, state, sort, trash, team)
     after = key_of(cursor, asdict(asked), (str, int))
     page = services.models.page(asked, subject=asks, limit=limit, after=tuple(after) if after else None)
     following = cursor_after(list(page.next), asdict(asked)) if page.next else None

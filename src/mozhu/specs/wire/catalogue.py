@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -28,6 +28,12 @@ class NotesEdit(_Body):
     """The note of one version."""
 
     notes: str = Field(max_length=20_000)
+
+
+class TagsEdit(_Body):
+    """The tags of one version."""
+
+    tags: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(max_length=100)
 
 
 class NewAlias(_Body):
@@ -94,6 +100,8 @@ class StatisticsWire(TypedDict):
 
 
 class NodeWire(TypedDict):
+    """`hidden` stands for everything that the caller may not read; its `reference` is empty."""
+
     kind: str
     reference: str
 
