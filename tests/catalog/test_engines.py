@@ -10,12 +10,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from services.postgres import PostgresServer
-from sqlalchemy import text
+from sqlalchemy import bindparam, column, select, table, text
 
-from mozhu.kernel.errors import BadDatabaseAddress, NewerRegistry, NoDatabase, RegistryBusy
+from mozhu.kernel.errors import BadDatabaseAddress, DamagedRegistry, NewerRegistry, NoDatabase, RegistryBusy
 from mozhu.platform.database import failures, migrations
+from mozhu.platform.database.asking import Question
 from mozhu.platform.database.engine import Database, open_database
 from mozhu.platform.database.migrations.newest import newest_step
+from mozhu.platform.database.tables import Model
 from mozhu.platform.database.tables_assets import Table
 from mozhu.platform.database.tables_server import ReplayRow
 from mozhu.platform.database.tables_uploads import BlobRow
@@ -133,6 +135,45 @@ def test_a_connection_lost_in_the_middle_is_said_so_and_leaves_nothing(
         session.execute(text(INSERT.format("other half")))
     assert where not in str(said.value) and "***" in str(said.value)
     add(database, "again")
+    with database.reading() as session:
+        assert count(session) == 1
+
+
+NAMES = Question(select(Model.name).where(Model.owner == bindparam("owner")).order_by(Model.name))
+
+
+def test_questions_are_answered_with_their_values_and_what_goes_wrong_is_said(database):
+    add(database, "one")
+    add(database, "two")
+    found = database.ask(NAMES.of(owner="a"), NAMES.of(owner="b"), NAMES.of(owner="a"))
+    assert found == [[("one",), ("two",)], [], [("one",), ("two",)]]
+    assert database.ask(NAMES.of(owner="a")) == [found[0]]
+    wrong = Question(select(column("lost")).select_from(table("models")))
+    for asked in ([wrong.of()], [NAMES.of(owner="a"), wrong.of()]):
+        with pytest.raises(DamagedRegistry):
+            database.ask(*asked)
+    add(database, "three")
+    assert len(database.ask(NAMES.of(owner="a"))[0]) == 3
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_question_and_a_session_find_a_new_way_where_the_server_was_restarted_meanwhile(
+    database: Database, postgres_server: PostgresServer, where: str
+) -> None:
+    def cut() -> None:
+        others = (
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database()"
+        )
+        postgres_server.do(f"{others} AND pid <> pg_backend_pid()", where)
+
+    add(database, "one")
+    with database.reading() as session, database.reading() as other:
+        assert count(session) == count(other) == 1
+    cut()
+    assert database.ask(NAMES.of(owner="a"), NAMES.of(owner="a")) == [[("one",)], [("one",)]]
+    cut()
+    assert database.ask(NAMES.of(owner="a")) == [[("one",)]]
+    cut()
     with database.reading() as session:
         assert count(session) == 1
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from mozhu.platform.accounts.subject import LOCAL_ADMIN
 from mozhu.platform.catalog import rows as catalogue
 from mozhu.platform.catalog import searching
-from mozhu.platform.catalog.kinds import DATASET
+from mozhu.platform.catalog.datasets import rows as datasets
 from mozhu.platform.catalog.searching import ModelQuery
 from mozhu.platform.database import migrate, postgres, sqlite
 from mozhu.platform.database.address import read_address
@@ -61,12 +61,14 @@ def test_every_row_of_every_step_comes_forward(where: Path | str, step: str) -> 
         assert _content(connection, before) == before
         if not address.is_postgres:
             assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
-        found = searching.page(session, LOCAL_ADMIN, ModelQuery(search="名称1"), 50).items
+        found = searching.page(database, LOCAL_ADMIN, ModelQuery(search="名称1"), 50).items
         assert [model.name for model in found] == ["name 名称1"]
         assert len(catalogue.versions_of(session, "name 名称1", found[0].owner)) == 1
         if "datasets" in before:
-            ids = searching.page_query(session, LOCAL_ADMIN, ModelQuery(search="名称1"), 50, None, DATASET)
-            assert ids is not None and list(session.scalars(ids)) == [1]
+            data = searching.page_of(
+                database, LOCAL_ADMIN, ModelQuery(search="名称1"), 50, None, datasets.LISTING
+            )
+            assert [dataset.name for dataset in data.items] == ["name 名称1"]
     database.close()
 
 

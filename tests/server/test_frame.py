@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from running import Running
 
 from mozhu.kernel.texts import text_in
 from mozhu.platform.accounts.local_token import TOKEN_FILE, local_token
+from mozhu.server.answers import encoded
 
 
 def check_problem(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
@@ -146,3 +148,21 @@ def test_health_readiness_and_metrics_need_no_token(stocked: Running) -> None:
         lines = http.get("/metrics").text.splitlines()
     counted = 'mozhu_http_requests_total{method="GET",route="/api/v1/models",status="200"} 1.0'
     assert counted in lines
+
+
+def test_an_answer_is_json_whatever_numbers_and_letters_it_holds():
+    value = {
+        "nan": float("nan"),
+        "list": [float("inf"), -0.5, 1e300, 10**30],
+        "医": 'NaN Infinity \ud800 \n"',
+        "t": ("a", None),
+    }
+    said = json.loads(encoded(value))
+    assert said == {
+        "nan": "nan",
+        "list": ["inf", -0.5, 1e300, 10**30],
+        "医": 'NaN Infinity \ud800 \n"',
+        "t": ["a", None],
+    }
+    plain = {"医": [1, 2.5, True, None, "é\u2028"], "NaN": "Infinity"}
+    assert json.loads(encoded(plain)) == plain and "医".encode() in encoded(plain)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import NotAllowed, UnknownReference
@@ -20,16 +21,25 @@ _NEAR_NAMES = 1000
 
 def readable(subject: Subject, kind: Kind = MODEL) -> ColumnElement[bool]:
     """What ``subject`` may read of a kind: their own, their team's, everyone's, and what is shared with them."""
-    if subject.is_admin:
-        return true()
+    return true() if subject.is_admin else readable_by(kind, subject.user, subject.teams, subject.names)
+
+
+def readable_by(kind: Kind, user: Any, teams: Sequence[Any], names: Sequence[Any]) -> ColumnElement[bool]:
+    """The same of who is no administrator; the values may be places for them (``bindparam``)."""
     table, share = kind.table, kind.share
-    shared = select(kind.of(share)).where(share.subject.in_(subject.names))
+    shared = select(kind.of(share)).where(one_of(share.subject, names))
     return or_(
-        table.owner == subject.user,
-        and_(table.visibility == "team", table.team.in_(subject.teams)),
+        table.owner == user,
+        and_(table.visibility == "team", one_of(table.team, teams)),
         table.visibility == "everyone",
         table.id.in_(shared),
     )
+
+
+def one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """``column`` is one of ``values``, of which there may be none."""
+    found: ColumnElement[bool] = column.in_(values) if values else false()
+    return found
 
 
 def right_of(session: Session, subject: Subject, asset: Any, kind: Kind = MODEL) -> Right | None:

@@ -38,8 +38,7 @@ class Models(Assets):
         database = self._existing()
         if database is None:
             return ModelPage((), None)
-        with database.reading() as session:
-            return searching.page(session, subject, asked, limit, after)
+        return searching.page(database, subject, asked, limit, after)
 
     def fingerprint(self) -> str:
         """``sha256:…`` of every card; equal after a rescan of an unchanged tree."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select
@@ -12,7 +12,7 @@ from mozhu.kernel.errors import InTrash
 from mozhu.kernel.paths import next_version
 from mozhu.platform.catalog.events import OF_MODEL, Happening
 from mozhu.platform.catalog.kinds import MODEL
-from mozhu.platform.catalog.listing import Plain, listed_rows
+from mozhu.platform.catalog.listing import Listing
 from mozhu.platform.catalog.views import HistoryView, ModelView, State, VersionFacts, VersionView
 from mozhu.platform.catalog.words import index_words, words_of
 from mozhu.platform.database.tables import LOCAL, History, Model, Tag, Version
@@ -21,6 +21,7 @@ from mozhu.platform.database.tables_imports import OPEN_STATES, ImportRow
 from mozhu.specs.records.manifest import ManifestFile
 
 _HISTORY_LINES = 50
+LISTING = Listing(MODEL, ModelView, VersionView, mend=lambda told: None)
 
 
 # A version that is in the trash, or whose model is, is in no list.
@@ -48,14 +49,6 @@ def with_newest() -> Select[Model, Version]:
         .join(Version, (Version.model_id == Model.id) & (Version.seq == newest))
         .options(selectinload(Version.tags))
     )
-
-
-def listed(
-    session: Session, chosen: Select[int], order: Sequence[ColumnElement[Any]], state: str | None = None
-) -> list[tuple[int, ModelView]]:
-    """The models whose ids ``chosen`` gives, with these ids, each with its newest version."""
-    found = listed_rows(session, MODEL, chosen, order, None)
-    return [(model.id, model_view(model, version)) for model, version in found]
 
 
 def labels(session: Session, name: str, owner: str | None = None) -> list[str]:
@@ -102,13 +95,6 @@ def versions_of(
 
 def version_named(session: Session, name: str, label: str, owner: str | None = None) -> VersionView | None:
     return _one(session, _versions(owner).where(Model.name == name, Version.label == label, _HERE))
-
-
-def model_named(session: Session, name: str, owner: str | None = None) -> ModelView | None:
-    """A model that is not in the trash, with its newest version."""
-    chosen = select(Model.id).where(*_owned(owner), Model.name == name, Model.trashed.is_(None))
-    found = listed(session, chosen, ())
-    return found[0][1] if found else None
 
 
 def model_row(session: Session, name: str, owner: str | None = None) -> Model:
@@ -344,7 +330,7 @@ def _row(new: VersionFacts, *, seq: int) -> Version:
     )
 
 
-def version_view(model: Model | Plain, version: Version | Plain) -> VersionView:
+def version_view(model: Model, version: Version) -> VersionView:
     return VersionView(
         name=model.name,
         label=version.label,
@@ -372,7 +358,7 @@ def version_view(model: Model | Plain, version: Version | Plain) -> VersionView:
     )
 
 
-def model_view(model: Model | Plain, version: Version | Plain) -> ModelView:
+def model_view(model: Model, version: Version) -> ModelView:
     return ModelView(
         name=model.name,
         owner=model.owner,

@@ -34,6 +34,7 @@ from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
 from mozhu.platform.catalog.registering import check_candidate, register_candidate
 from mozhu.platform.catalog.rescanning import rebuild
 from mozhu.platform.catalog.room import CatalogueRoom
+from mozhu.platform.catalog.showing import shown, unknown_version
 from mozhu.platform.catalog.sidecars import Wishes
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact
 from mozhu.platform.catalog.views import (
@@ -106,17 +107,12 @@ class Registry(CatalogueRoom):
             UnknownReference: REG-001 with the nearest names.
         """
         wanted = self._parsed(reference)
+        database = self._existing()
+        found = shown(database, subject, wanted, limit, before) if database is not None else None
+        if found is not None:
+            return found
         with self._looking(reference, wanted, subject) as session:
-            model = rows.model_named(session, wanted.name)
-            if model is None:
-                raise _unknown(session, reference, wanted.name, subject)
-            chosen = _chosen(session, wanted, model.newest)
-            more = None if limit is None else limit + 1
-            versions = rows.versions_of(session, wanted.name, limit=more, before=before)
-            shown = versions if limit is None else versions[:limit]
-            following = shown[-1].seq if len(versions) > len(shown) else None
-            history = tuple(rows.history_of(session, wanted.name))
-            return ModelDetail(model, chosen, tuple(shown), history, following)
+            raise _unknown(session, reference, wanted.name, subject)
 
     def version(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> VersionView:
         """The version that ``reference`` names, without its model's others.
@@ -339,8 +335,7 @@ def _chosen(session: Session, wanted: Reference, newest: VersionView) -> Version
         label = rows.alias_label(session, wanted.name, str(wanted.alias))
     found = rows.version_named(session, wanted.name, label) if label else None
     if found is None:
-        known = [version.reference for version in rows.versions_of(session, wanted.name, limit=5)]
-        raise UnknownReference(reference=str(wanted), known=[*known, f"{wanted.name}@{LATEST}"])
+        raise unknown_version(wanted, rows.versions_of(session, wanted.name, limit=5))
     return found
 
 

@@ -18,6 +18,7 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import MozhuError, NewerRegistry
 from mozhu.platform.database import postgres, sqlite
 from mozhu.platform.database.address import Address, read_address
+from mozhu.platform.database.asking import Asked, Row, ask
 from mozhu.platform.database.failures import catalogued
 from mozhu.platform.database.migrations.newest import newest_step
 
@@ -50,6 +51,15 @@ class Database:
         with catalogued(self.where), Session(self._reader, expire_on_commit=False) as session:
             yield session
             session.rollback()
+
+    def ask(self, *asked: Asked) -> list[list[Row]]:
+        """The rows of each question, all of one state; the quick way for what is asked often.
+
+        Raises:
+            As :meth:`reading`.
+        """
+        with catalogued(self.where):
+            return ask(self._engine, asked)
 
     @contextmanager
     def writing(self, *, keep: bool = True, room: str = CATALOGUE_ROOM) -> Iterator[Session]:

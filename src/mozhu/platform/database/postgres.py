@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, bindparam, create_engine, func, selec
 from mozhu.kernel.errors import MissingExtra
 from mozhu.platform.database import failures
 from mozhu.platform.database.address import Address
+from mozhu.platform.database.asking import ping_before_use
 from mozhu.platform.database.sqlite import to_json
 
 READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -26,16 +27,19 @@ def make_engine(address: Address) -> Engine:
     waits = f"-c lock_timeout={int(failures.BUSY_TIMEOUT_S * 1000)}"
     given = address.url.query.get("options", "")
     try:
-        return create_engine(
+        engine = create_engine(
             address.url.difference_update_query(["options"]),
             connect_args={"connect_timeout": _CONNECT_S, "options": f"{given} {waits}".strip()},
             json_serializer=to_json,
-            pool_pre_ping=True,
             pool_size=_POOL,
             max_overflow=_MORE,
+            # The connection that was used last knows the statements best.
+            pool_use_lifo=True,
         )
     except ModuleNotFoundError as error:
         raise MissingExtra(wanted_by=address.shown, module="psycopg", extra="postgres") from error
+    ping_before_use(engine)
+    return engine
 
 
 def take_turn(connection: Connection, room: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, select
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 from mozhu.kernel.errors import InTrash
 from mozhu.platform.catalog.datasets.views import DatasetFacts, DatasetVersionView, DatasetView
 from mozhu.platform.catalog.kinds import DATASET
-from mozhu.platform.catalog.listing import Plain, listed_rows
+from mozhu.platform.catalog.listing import Listing
 from mozhu.platform.catalog.views import State
 from mozhu.platform.catalog.words import index_words, words_of
 from mozhu.platform.database.tables import Dataset, DatasetTag, DatasetVersion
@@ -22,19 +21,11 @@ _PARTS = ("train", "validation", "test")
 _HERE = DatasetVersion.trashed.is_(None) & Dataset.trashed.is_(None)
 
 
-def listed(
-    session: Session, chosen: Select[int], order: Sequence[ColumnElement[Any]], state: str | None = None
-) -> list[tuple[int, DatasetView]]:
-    """The data sets whose ids ``chosen`` gives, with these ids, each with its newest version (in ``state``)."""
-    found = listed_rows(session, DATASET, chosen, order, state)
-    return [(dataset.id, _dataset_view(dataset, version)) for dataset, version in found]
-
-
 def dataset_named(session: Session, name: str, may: ColumnElement[bool]) -> DatasetView | None:
     """A data set that fulfils ``may`` and is not in the trash, with its newest version."""
-    chosen = select(Dataset.id).where(Dataset.name == name, Dataset.trashed.is_(None), may)
-    found = listed(session, chosen, ())
-    return found[0][1] if found else None
+    query = _versions().where(Dataset.name == name, may, _HERE).order_by(DatasetVersion.seq.desc())
+    found = session.execute(query.limit(1)).first()
+    return _dataset_view(*found) if found else None
 
 
 def holder_of(session: Session, name: str) -> Dataset | None:
@@ -158,7 +149,7 @@ def _row(new: DatasetFacts, *, seq: int) -> DatasetVersion:
     )
 
 
-def _version_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> DatasetVersionView:
+def _version_view(dataset: Dataset, version: DatasetVersion) -> DatasetVersionView:
     return DatasetVersionView(
         name=dataset.name,
         label=version.label,
@@ -169,7 +160,7 @@ def _version_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> 
         size_bytes=version.size_bytes,
         row_count=version.row_count,
         rejected_count=version.rejected_count,
-        parts={name: dict(version.parts[name]) for name in sorted(version.parts, key=_place_of_part)},
+        parts=_in_order(version.parts),
         content=version.content,
         created=version.created,
         registered=version.registered,
@@ -182,12 +173,20 @@ def _version_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> 
     )
 
 
+def _in_order(parts: dict[str, Any]) -> dict[str, Any]:
+    return {name: parts[name] for name in sorted(parts, key=_place_of_part)}
+
+
+def _mend(told: dict[str, Any]) -> None:
+    told["parts"] = _in_order(told["parts"])
+
+
 def _place_of_part(name: str) -> tuple[int, str]:
     """Training before validation before test; the database gives them back by their letters."""
     return (_PARTS.index(name) if name in _PARTS else len(_PARTS), name)
 
 
-def _dataset_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> DatasetView:
+def _dataset_view(dataset: Dataset, version: DatasetVersion) -> DatasetView:
     return DatasetView(
         name=dataset.name,
         owner=dataset.owner,
@@ -203,3 +202,6 @@ def _dataset_view(dataset: Dataset | Plain, version: DatasetVersion | Plain) -> 
         size_bytes=dataset.size_bytes,
         trashed=dataset.trashed,
     )
+
+
+LISTING = Listing(DATASET, DatasetView, DatasetVersionView, _mend, newest_in_state=True)

@@ -95,8 +95,7 @@ class Datasets(Assets):
         database = self._existing()
         if database is None:
             return Page((), None)
-        with database.reading() as session:
-            return page_of(session, subject, asked, limit, after, DATASET, rows.listed)
+        return page_of(database, subject, asked, limit, after, rows.LISTING)
 
     def register(
         self,
