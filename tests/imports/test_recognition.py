@@ -108,6 +108,7 @@ def test_an_adapter_meets_its_base_by_fingerprint_by_wish_and_by_name(
         ), name
 
 
+@pytest.mark.slow
 def test_a_pth_by_itself(shared: Installation, tmp_path: Path) -> None:
     done = shared.taken("weights", {"model.pth": checkpoint(tmp_path / "m.pth")})
     assert (done.state, done.recognised["kind"]) == ("ready", "weights"), done.findings

@@ -3837,13 +3837,23 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description a model's name; it need not be there yet */
+                /**
+                 * @description a model's name; it need not be there yet
+                 * @example Llama-3-8B
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "upload": "q3V0c2l4kT9nA7bZ1xYwUe5R",
+                 *       "type": "text",
+                 *       "notes": "在1M中文对话数据上微调，loss降至0.32"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewImport"];
             };
         };
@@ -3854,6 +3864,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "6f1d0c3b9a2e4f587c10",
+                     *       "upload": "q3V0c2l4kT9nA7bZ1xYwUe5R",
+                     *       "model": "Llama-3-8B",
+                     *       "version": "v1",
+                     *       "reference": "Llama-3-8B:v1",
+                     *       "type": "text",
+                     *       "state": "checking",
+                     *       "waits": false,
+                     *       "findings": [],
+                     *       "recognised": {},
+                     *       "advice": [],
+                     *       "run": "import-6f1d0c3b9a2e4f587c10",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "finished": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ImportWire"];
                 };
             };
@@ -3888,6 +3918,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "6f1d0c3b9a2e4f587c10",
+                     *           "upload": "q3V0c2l4kT9nA7bZ1xYwUe5R",
+                     *           "model": "Llama-3-8B",
+                     *           "version": "v1",
+                     *           "reference": "Llama-3-8B:v1",
+                     *           "type": "text",
+                     *           "state": "ready",
+                     *           "waits": false,
+                     *           "findings": [
+                     *             {
+                     *               "level": "warning",
+                     *               "code": "SAFE-202",
+                     *               "params": {
+                     *                 "file": "optimizer.pt"
+                     *               },
+                     *               "message": "`optimizer.pt`: no part of a model; neither read nor kept"
+                     *             }
+                     *           ],
+                     *           "recognised": {
+                     *             "kind": "model",
+                     *             "architecture": "LlamaForCausalLM",
+                     *             "family": "llama",
+                     *             "parameters": 8030261248,
+                     *             "size_bytes": 16060556376,
+                     *             "dtype": "bfloat16",
+                     *             "has_template": true,
+                     *             "licence": "llama3",
+                     *             "base_model": null
+                     *           },
+                     *           "advice": [],
+                     *           "run": "",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "finished": "2026-11-21T09:02:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ImportsPage"];
                 };
             };
@@ -3907,6 +3981,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 6f1d0c3b9a2e4f587c10 */
                 import_id: string;
             };
             cookie?: never;
@@ -3919,6 +3994,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "6f1d0c3b9a2e4f587c10",
+                     *       "upload": "q3V0c2l4kT9nA7bZ1xYwUe5R",
+                     *       "model": "Llama-3-8B",
+                     *       "version": "v1",
+                     *       "reference": "Llama-3-8B:v1",
+                     *       "type": "text",
+                     *       "state": "ready",
+                     *       "waits": false,
+                     *       "findings": [
+                     *         {
+                     *           "level": "warning",
+                     *           "code": "SAFE-202",
+                     *           "params": {
+                     *             "file": "optimizer.pt"
+                     *           },
+                     *           "message": "`optimizer.pt`: no part of a model; neither read nor kept"
+                     *         }
+                     *       ],
+                     *       "recognised": {
+                     *         "kind": "model",
+                     *         "architecture": "LlamaForCausalLM",
+                     *         "family": "llama",
+                     *         "parameters": 8030261248,
+                     *         "size_bytes": 16060556376,
+                     *         "dtype": "bfloat16",
+                     *         "has_template": true,
+                     *         "licence": "llama3",
+                     *         "base_model": null
+                     *       },
+                     *       "advice": [],
+                     *       "run": "",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "finished": "2026-11-21T09:02:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ImportWire"];
                 };
             };
@@ -3938,6 +4052,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 6f1d0c3b9a2e4f587c10 */
                 import_id: string;
             };
             cookie?: never;
@@ -3967,6 +4082,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 6f1d0c3b9a2e4f587c10 */
                 import_id: string;
             };
             cookie?: never;
@@ -3979,6 +4095,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "6f1d0c3b9a2e4f587c10",
+                     *       "upload": "q3V0c2l4kT9nA7bZ1xYwUe5R",
+                     *       "model": "Llama-3-8B",
+                     *       "version": "v1",
+                     *       "reference": "Llama-3-8B:v1",
+                     *       "type": "text",
+                     *       "state": "checking",
+                     *       "waits": false,
+                     *       "findings": [],
+                     *       "recognised": {},
+                     *       "advice": [],
+                     *       "run": "import-6f1d0c3b9a2e4f587c10",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "finished": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ImportWire"];
                 };
             };

@@ -932,7 +932,7 @@ class ImportGone(StateError):
     code = "IMPORT-004"
 
 
-class ImportKeepsDying(MachineError):
+class ImportKeepsDying(StateError):
     """The process that looks at the files has ended without a result as often as it was started."""
 
     code = "IMPORT-005"

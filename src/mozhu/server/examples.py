@@ -46,9 +46,61 @@ MODEL: dict[str, Any] = {
     "trashed": None,
     "newest": VERSION,
 }
+IMPORT: dict[str, Any] = {
+    "id": "6f1d0c3b9a2e4f587c10",
+    "upload": "q3V0c2l4kT9nA7bZ1xYwUe5R",
+    "model": "Llama-3-8B",
+    "version": "v1",
+    "reference": "Llama-3-8B:v1",
+    "type": "text",
+    "state": "checking",
+    "waits": False,
+    "findings": [],
+    "recognised": {},
+    "advice": [],
+    "run": "import-6f1d0c3b9a2e4f587c10",
+    "owner": "local",
+    "team": "local",
+    "created": "2026-11-21T09:00:00.000Z",
+    "finished": None,
+}
+READY: dict[str, Any] = {
+    **IMPORT,
+    "state": "ready",
+    "run": "",
+    "findings": [
+        {
+            "level": "warning",
+            "code": "SAFE-202",
+            "params": {"file": "optimizer.pt"},
+            "message": "`optimizer.pt`: no part of a model; neither read nor kept",
+        }
+    ],
+    "recognised": {
+        "kind": "model",
+        "architecture": "LlamaForCausalLM",
+        "family": "llama",
+        "parameters": 8030261248,
+        "size_bytes": 16060556376,
+        "dtype": "bfloat16",
+        "has_template": True,
+        "licence": "llama3",
+        "base_model": None,
+    },
+    "finished": "2026-11-21T09:02:00.000Z",
+}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "list_models": {"search": "医疗", "answer": {"items": [MODEL], "next": None}},
     "show_model": {"name": "medical-qa"},
+    "import_version": {
+        "name": "Llama-3-8B",
+        "body": {"upload": IMPORT["upload"], "type": "text", "notes": "在1M中文对话数据上微调，loss降至0.32"},
+        "answer": IMPORT,
+    },
+    "list_imports": {"answer": {"items": [READY], "next": None}},
+    "show_import": {"import_id": IMPORT["id"], "answer": READY},
+    "retry_import": {"import_id": IMPORT["id"], "answer": IMPORT},
+    "remove_import": {"import_id": IMPORT["id"]},
     "add_webhook": {
         "body": {"url": "https://hooks.example.com/mozhu", "events": ["version.ready"]},
         "answer": {

@@ -38,7 +38,7 @@ _ROOMS = (
     *(health, models, editing, aliases, sharing, lineage),
     *(datasets, datasets_kept, events, files, uploads, imports, webhooks),
 )
-_STEPS_EVERY_S = 0.5
+_STEPS_EVERY_S, _STEP_GRACE_S = 0.5, 5.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -87,7 +87,8 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     app.state.feed.stop()
     composition.imports.stop()
     await run_in_threadpool(rounds.stop)
-    await run_in_threadpool(steps.stop)
+    # A step that takes longer is cut off with the process, as by a kill, and done again.
+    await run_in_threadpool(steps.stop, _STEP_GRACE_S)
     composition.close()
 
 

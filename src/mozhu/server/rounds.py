@@ -23,11 +23,11 @@ class Rounds:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """No work begins any more, and the one under way has ended."""
+    def stop(self, within_s: float | None = None) -> None:
+        """No work begins any more, and the one under way has ended; after ``within_s`` it is not waited for."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(within_s)
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):

@@ -213,8 +213,8 @@ def raise_failure(result: Result) -> None:
         raise RunFailed(result.error)
 
 
-def stop_run(folder: Path) -> bool:
-    """Ask the process that holds ``folder`` to stop; false when none does."""
+def stop_run(folder: Path, *, kill: bool = False) -> bool:
+    """Ask the process that holds ``folder`` to stop, or end it at once with ``kill``; false when none does."""
     run = RunFolder.open(folder)
     if not run.is_locked():
         return False
@@ -223,5 +223,5 @@ def stop_run(folder: Path) -> bool:
     ]
     if not pids:
         return False
-    os.kill(pids[-1], signal.SIGINT)
+    os.kill(pids[-1], signal.SIGKILL if kill else signal.SIGINT)
     return True

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from mozhu.kernel.errors import NotAllowed, UnknownReference
 from mozhu.platform.accounts.subject import RIGHTS, Right, Subject, includes
-from mozhu.platform.catalog.events import OF_DATASET, OF_MODEL
+from mozhu.platform.catalog.events import OF_DATASET, OF_IMPORT, OF_MODEL
 from mozhu.platform.catalog.kinds import DATASET, MODEL, Kind
 from mozhu.platform.database.tables import LOCAL, Dataset, History, Model, Version
 from mozhu.platform.database.tables_assets import VersionFile
@@ -106,7 +106,10 @@ def readable_history(subject: Subject) -> ColumnElement[bool]:
         return true()
     models = select(Model.name).where(readable(subject))
     datasets = select(Dataset.name).where(readable_datasets(subject))
+    # An import tells its owner how far it is before there is a model.
+    importing = and_(History.what.startswith(OF_IMPORT), History.details["owner"].as_string() == subject.user)
     return or_(
+        importing,
         and_(History.subject == OF_MODEL, History.model.in_(models)),
         and_(History.subject == OF_DATASET, History.model.in_(datasets)),
     )

@@ -34,6 +34,8 @@ IMPORT_REMOVED = "import.removed"
 
 # What a line of the history is about.
 OF_MODEL, OF_DATASET = "model", "dataset"
+# How the names of what happens to imports begin; each tells the ``owner`` of the import.
+OF_IMPORT = "import."
 
 OF_STATE = {"ready": READY, "checking": CHECKING, "failed": DAMAGED}
 
@@ -55,4 +57,4 @@ class Happening:
 def known_events() -> tuple[str, ...]:
     """The names of everything that can happen in the catalogue."""
     named = [value for name, value in globals().items() if name.isupper() and isinstance(value, str)]
-    return tuple(sorted(value for value in named if "." in value))
+    return tuple(sorted(value for value in named if "." in value and value != OF_IMPORT))

@@ -26,6 +26,8 @@ _SAYS_NOTHING = frozenset(
         *("final", "latest", "model", "asdf", "x"),
     }
 )
+# `Llama-3-8B`, `BERT-Base-Chinese`: architecture, size, what is particular.
+_FREE_NAME = re.compile(r"^[A-Za-z][\w.]*(-[\w.]+)+$")
 _FREE_VERSION = re.compile(r"^v\d+(\.\d+){0,2}(_[A-Za-z0-9.]+)?$")
 _TRAINED = ("lora", "qlora", "full", "multimodal")
 
@@ -95,9 +97,10 @@ def advice_on(
         words: Its note, and what else is said of it; one that says something is enough.
     """
     found = []
-    parse = parse_finetuned_name if is_trained else parse_pretrained_name
-    if parse(name) is None:
+    if is_trained and parse_finetuned_name(name) is None:
         found.append(NameAdvice("model_name", name, proposed_name))
+    if not is_trained and parse_pretrained_name(name) is None and not _FREE_NAME.match(name):
+        found.append(NameAdvice("plain_name", name, proposed_name))
     if not (is_semantic_version(label) or _FREE_VERSION.match(label)):
         found.append(NameAdvice("version_name", label, next_version(None)))
     if all(says_nothing(each) for each in words):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from mozhu.kernel.errors import ImportGone
+from mozhu.kernel.errors import BlobDamaged, ImportGone
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import changes
@@ -30,6 +30,7 @@ from mozhu.platform.imports.bases import find_base, registered
 from mozhu.platform.imports.events import OF_STATE, tell
 from mozhu.platform.imports.views import ImportView
 from mozhu.platform.storage.blobs import BlobStore
+from mozhu.specs.records.manifest import Manifest
 
 FACTS = (
     *("kind", "architecture", "family", "parameters", "size_bytes", "dtype"),
@@ -41,11 +42,15 @@ _PLAIN = ("handed_in", "weights")
 
 @dataclass(frozen=True)
 class Passed:
-    """What the safe loader says of an import: ``place`` is the folder to take, ``recognised`` what it is."""
+    """What the safe loader says of an import: ``place`` is the folder to take, ``recognised`` what it is.
+
+    ``sent``: of paths in it that hold a file as it was sent, the hash of that.
+    """
 
     place: Path
     recognised: dict[str, Any]
     findings: list[dict[str, Any]]
+    sent: dict[Path, str] = field(default_factory=dict)
 
 
 def recognised_in(details: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +81,7 @@ def admit(
     )
     source = f"upload:{item.upload}"
     candidate = check_candidate(Artefact(kind, passed.place), wishes, source=source, now=now)
+    _demand_as_sent(candidate.manifest, passed)
 
     def done(session: Session, version: VersionView) -> None:
         _describe(session, models, item, passed, version, base)
@@ -88,6 +94,19 @@ def admit(
     told = {"kind": kind, "recognised": passed.recognised}
     candidate = replace(candidate, told=told, holder=(item.owner, item.team), admission=waiting)
     return register_candidate(database, store, models, candidate, copy=False)
+
+
+def _demand_as_sent(manifest: Manifest, passed: Passed) -> None:
+    """What was not changed on the way is what was read back when the upload was complete.
+
+    Raises:
+        BlobDamaged: STORE-002.
+    """
+    for file in manifest.files:
+        path = passed.place / file.path
+        wanted = passed.sent.get(path)
+        if wanted is not None and wanted != file.sha256:
+            raise BlobDamaged(place=file.path, expected=wanted, found=file.sha256)
 
 
 def end(session: Session, item: ImportView, passed: Passed, version: VersionView, now: str) -> None:

@@ -21,5 +21,5 @@ REMOVED = events.IMPORT_REMOVED
 
 def tell(session: Session, row: ImportRow, what: str, time: str, **details: Any) -> None:
     """``what`` happened to the version that ``row`` is to become."""
-    told = {"import": row.id, "upload": row.upload, **details}
+    told = {"import": row.id, "upload": row.upload, "owner": row.owner, **details}
     rows.add_history(session, [Happening(what, row.model, row.version, told)], time)

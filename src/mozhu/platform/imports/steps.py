@@ -6,11 +6,13 @@ every finding. Between two steps all there is to know is in the row and in the r
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session
 from mozhu.kernel.errors import (
     ImportGone,
     ImportKeepsDying,
+    InternalError,
     MachineError,
     MozhuError,
     RegistryBusy,
@@ -33,11 +36,12 @@ from mozhu.platform.database.tables_imports import ImportRow
 from mozhu.platform.imports import rows
 from mozhu.platform.imports.admitting import Passed, admit, end, recognised_in
 from mozhu.platform.imports.events import OF_STATE, tell
-from mozhu.platform.imports.laying import Interrupted, lay_out
+from mozhu.platform.imports.laying import GIVEN, Interrupted, lay_out
 from mozhu.platform.imports.views import ImportView
 from mozhu.platform.jobs.executor import Executor
 from mozhu.platform.storage.blobs import BlobStore
 from mozhu.specs.records.result import Result
+from mozhu.workspace.launch import OUTPUT
 from mozhu.workspace.runs import SPEC, RunFolder
 
 _PREFIX, _LOCK = "import-", ".imports.lock"
@@ -99,7 +103,8 @@ class Steps:
         with self._database.reading() as session:
             items = [(rows.view(row), row.attempts) for row in rows.moving(session)]
         self._running = sum(self._state(item) == "running" for item, _ in items if item.run)
-        moved, problem = 0, None
+        moved = 0
+        problem: MozhuError | None = None
         for item, attempts in items:
             if self._stopping.is_set():
                 break
@@ -112,6 +117,10 @@ class Steps:
                 problem = error
             except MozhuError as error:
                 moved += self._fail(item, [_finding(error)])
+            except Exception as error:  # a fault of ours stops this import only
+                logging.getLogger("mozhu").exception("import failed")
+                ours = InternalError(incident=item.id, reason=repr(error)[:300])
+                moved += self._fail(item, [_finding(ours)])
         if problem is not None:
             raise problem
         return moved
@@ -164,7 +173,7 @@ class Steps:
         if not (run.path / SPEC).is_file():
             return self._change(item, run="")
         if attempts >= _ATTEMPTS:
-            raise ImportKeepsDying(count=attempts, folder=run.path.name)
+            raise ImportKeepsDying(count=attempts, folder=run.path.name, tail=_last_words(run))
         if self._running >= self._at_once or not self._change(item, attempts=attempts + 1):
             return False
         self._running += 1
@@ -181,10 +190,23 @@ class Steps:
         if any(finding["code"] == _NEEDS_EXTRA for finding in findings):
             done = self._change(item, waits=True, run="", findings=findings, recognised=recognised)
         else:
-            passed = Passed(run.path / details["model"], recognised, findings)
+            sent = self._sent(item, run, details.get("converted", ()))
+            passed = Passed(run.path / details["model"], recognised, findings, sent)
             done = self._admit(item, passed)
         self._remove(run)
         return done
+
+    def _sent(self, item: ImportView, run: RunFolder, made: Sequence[str]) -> dict[Path, str]:
+        """Where files may lie as they were sent, with their hashes; ``made`` names others."""
+        with self._database.reading() as session:
+            files = rows.plan_of(session, item.upload)
+        places = (run.path / GIVEN, run.path / "safe")
+        return {
+            place / file["path"]: file["sha256"]
+            for file in files
+            for place in places
+            if file["path"] not in made
+        }
 
     def _admit(self, item: ImportView, passed: Passed) -> bool:
         models, now = self._workspace.models, self._clock()
@@ -262,6 +284,13 @@ class Steps:
             yield True
         finally:
             lock.release()
+
+
+def _last_words(run: RunFolder) -> str:
+    """What the process printed last."""
+    path = run.path / OUTPUT
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return "\n".join(lines[-3:]) or "-"
 
 
 def _tell_state(session: Session, row: ImportRow, now: str) -> None:

@@ -26,7 +26,10 @@ class Executor(Protocol):
         """As of now; ``unfinished``: nothing runs and nothing says how it ended, so it can be started again."""
 
     def stop(self, run: RunFolder) -> bool:
-        """The run was asked to stop; false where it does not run. When it has, :meth:`state` says so."""
+        """The run was asked to stop; false where it does not run. When it has, :meth:`state` says so.
+
+        One that does not stop is ended when it is asked again later.
+        """
 
     def tail(self, run: RunFolder, after: int = 0) -> list[dict[str, Any]]:
         """Its events behind the first ``after`` ones, oldest first."""

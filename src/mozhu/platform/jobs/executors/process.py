@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from mozhu.kernel.errors import MozhuError
 from mozhu.workspace.launch import RunProcess, stop_run
 from mozhu.workspace.runs import RunFolder, RunState
+
+# Who does not stop when asked is killed when asked again after so long.
+_PATIENCE_S = 10.0
 
 
 class ProcessExecutor:
@@ -21,11 +26,13 @@ class ProcessExecutor:
     def __init__(self, root: Path) -> None:
         self._root = Path(root).absolute()
         self._mine: dict[Path, RunProcess] = {}
+        self._asked: dict[Path, float] = {}
         self._turn = Lock()
 
     def start(self, run: RunFolder) -> None:
         with self._turn:
             if self._state(run) not in ("running", "succeeded"):
+                self._asked.pop(run.path, None)
                 self._mine[run.path] = RunProcess(run, workspace=self._root)
 
     def state(self, run: RunFolder) -> RunState:
@@ -34,13 +41,19 @@ class ProcessExecutor:
 
     def stop(self, run: RunFolder) -> bool:
         with self._turn:
+            if self._state(run) != "running":
+                return False
+            asked = self._asked.setdefault(run.path, time.monotonic())
+            kill = time.monotonic() - asked > _PATIENCE_S
             mine = self._mine.get(run.path)
-            if mine is not None and mine.is_running:
+            if mine is None:
+                with suppress(ProcessLookupError, MozhuError):  # it ended this moment
+                    return stop_run(run.path, kill=kill)
+            elif kill:
+                mine.kill()
+            else:
                 mine.ask_to_stop()
-                return True
-            with suppress(ProcessLookupError):  # it ended this moment
-                return run.is_locked() and stop_run(run.path)
-            return False
+            return True
 
     def tail(self, run: RunFolder, after: int = 0) -> list[dict[str, Any]]:
         return run.events()[after:]
