@@ -17,6 +17,7 @@ from running import Running
 from mozhu.kernel.errors import ForbiddenAddress
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog.events import known_events
+from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.webhooks.sending import check_url, signature
 from mozhu.platform.webhooks.service import WAITS_S, Webhooks
@@ -151,6 +152,39 @@ def test_webhooks_are_their_owner_s(hooks: Any, listener: Listener) -> None:
     hook = hooks.add(ann, listener.url, ["*"])
     assert [each.id for each in hooks.list(ann)] == [hook.id] and hooks.list(ben) == []
     assert [each.id for each in hooks.list(LOCAL_ADMIN)] == [hook.id]
+
+
+def test_a_webhook_tells_what_its_owner_may_read_at_the_time(
+    registry: Registry, hooks: Any, listener: Listener, workspace: Path, tmp_path: Path
+) -> None:
+    """Through a team as well; what was taken back is not sent, although it was on its way already."""
+    ann, models = Subject("ann", ("vision",)), Models(workspace, database=registry.database)
+    hook = hooks.add(ann, listener.url, ["*"])
+    for seed, name in enumerate(("shared", "secret", "later")):
+        registry.register(write_adapter(tmp_path / name, seed=seed), name=name)
+    models.share("shared", "team:vision", "read")
+    models.share("later", "team:vision", "read")
+    listener.answers = [500] * 4
+    assert hooks.deliver() == 4
+    assert {json.loads(body)["model"] for _, body in listener.taken} == {"shared", "later"}
+    listener.taken.clear()
+    models.share("later", "team:vision", None)
+    hooks.now[0] += timedelta(seconds=WAITS_S[0] + 1)
+    hooks.deliver()
+    assert {json.loads(body)["model"] for _, body in listener.taken} == {"shared"}
+    told = {(line.what, line.state, bool(line.reason)) for line in hooks.history(ann, hook.id)}
+    assert told == {
+        ("version.registered", "delivered", False),
+        ("model.shared", "delivered", False),
+        ("version.registered", "failed", True),
+        ("model.shared", "failed", True),
+    }
+    listener.taken.clear()
+    models.edit("shared", description="x")
+    assert hooks.list(Subject("ann")) and hooks.deliver() == 0, "who left the team is not told"
+    assert hooks.list(ann)
+    models.edit("shared", description="y")
+    assert hooks.deliver() == 1 and "model.edited" in listener.taken[0][0]["Mozhu-Event"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Accounts themselves come later; until then the one subject is the administrator 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,9 +33,9 @@ class Subject:
 LOCAL_ADMIN = Subject("local", ("local",), True)
 
 
-def subject_named(user: str) -> Subject:
-    """The subject of a user's name, with no team: those come with accounts."""
-    return LOCAL_ADMIN if user == LOCAL_ADMIN.user else Subject(user)
+def subject_named(user: str, teams: Sequence[str]) -> Subject:
+    """The subject of a user's name, with the teams that they were last seen with: accounts will know today's."""
+    return LOCAL_ADMIN if user == LOCAL_ADMIN.user else Subject(user, tuple(teams))
 
 
 def includes(held: Right, wanted: Right) -> bool:

@@ -29,7 +29,10 @@ class ReplayRow(Table):
 
 
 class WebhookRow(Table):
-    """Where events are sent; ``seen`` is the number of the last event that deliveries were made of."""
+    """Where events are sent; ``seen`` is the number of the last event that deliveries were made of.
+
+    ``teams`` are those of the owner when they last asked for their webhooks.
+    """
 
     __tablename__ = "webhooks"
 
@@ -40,6 +43,7 @@ class WebhookRow(Table):
     secret: Mapped[str] = mapped_column(String(200))
     active: Mapped[bool]
     seen: Mapped[int]
+    teams: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     created: Mapped[str] = mapped_column(String(24))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from mozhu.kernel.texts import text
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog.access import readable_history
 from mozhu.platform.database.tables import History
@@ -15,7 +16,7 @@ from mozhu.platform.database.tables_server import DeliveryRow, WebhookRow
 from mozhu.platform.webhooks.views import EVERYTHING, DeliveryView, Due, WebhookView
 
 _EVENTS_AT_ONCE = 500
-SubjectOf = Callable[[str], Subject]
+SubjectOf = Callable[[str, Sequence[str]], Subject]
 
 
 def webhooks(session: Session, owner: str | None) -> list[WebhookView]:
@@ -28,6 +29,17 @@ def webhooks(session: Session, owner: str | None) -> list[WebhookView]:
 def webhook(session: Session, webhook_id: str, owner: str | None) -> WebhookRow | None:
     row = session.get(WebhookRow, webhook_id)
     return row if row is not None and owner in (None, row.owner) else None
+
+
+def has_other_teams(session: Session, subject: Subject) -> bool:
+    """Whether a webhook of ``subject`` does not know their teams of today."""
+    known = session.scalars(select(WebhookRow.teams).where(WebhookRow.owner == subject.user))
+    return any(teams != list(subject.teams) for teams in known)
+
+
+def set_teams(session: Session, subject: Subject) -> None:
+    mine = update(WebhookRow).where(WebhookRow.owner == subject.user)
+    session.execute(mine.values(teams=list(subject.teams)))
 
 
 def newest_event(session: Session) -> int:
@@ -52,8 +64,7 @@ def make_deliveries(session: Session, now: str, subject_of: SubjectOf) -> int:
     for row in session.scalars(select(WebhookRow).where(WebhookRow.active)):
         query = select(History).where(History.id > row.seen).order_by(History.id).limit(_EVENTS_AT_ONCE)
         lines = list(session.scalars(query))
-        may = History.id.in_([line.id for line in lines]), readable_history(subject_of(row.owner))
-        told = set(session.scalars(select(History.id).where(*may))) if lines else set()
+        told = _readable(session, subject_of(row.owner, row.teams), [line.id for line in lines])
         for line in lines:
             row.seen = line.id
             if line.id not in told:
@@ -64,8 +75,11 @@ def make_deliveries(session: Session, now: str, subject_of: SubjectOf) -> int:
     return made
 
 
-def take_due(session: Session, now: str, until: str, limit: int) -> list[Due]:
-    """Deliveries whose time has come, put off to ``until`` so that nobody else takes them meanwhile."""
+def take_due(session: Session, now: str, until: str, limit: int, subject_of: SubjectOf) -> list[Due]:
+    """Deliveries whose time has come, put off to ``until`` so that nobody else takes them meanwhile.
+
+    What a webhook's owner may not read any more has failed.
+    """
     query = (
         select(DeliveryRow, WebhookRow)
         .join(WebhookRow, WebhookRow.id == DeliveryRow.webhook_id)
@@ -75,6 +89,10 @@ def take_due(session: Session, now: str, until: str, limit: int) -> list[Due]:
     )
     found = []
     for delivery, hook in session.execute(query).all():
+        event = int(delivery.event["id"])
+        if event not in _readable(session, subject_of(hook.owner, hook.teams), [event]):
+            delivery.state, delivery.ended, delivery.reason = "failed", now, text("hook.not_readable")
+            continue
         delivery.due = until
         found.append(Due(delivery.id, hook.id, hook.url, hook.secret, delivery.event, delivery.attempts))
     return found
@@ -110,6 +128,12 @@ def deliveries(session: Session, webhook_id: str, before: int | None, limit: int
         )
         for row in session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit))
     ]
+
+
+def _readable(session: Session, subject: Subject, events: Iterable[int]) -> set[int]:
+    """Those of ``events`` that ``subject`` may be told of now."""
+    may = History.id.in_(list(events)), readable_history(subject)
+    return set(session.scalars(select(History.id).where(*may)))
 
 
 def view(row: WebhookRow, secret: str | None = None) -> WebhookView:

@@ -28,7 +28,8 @@ class Webhooks:
     Args:
         known: The names of the events there are.
         private: Whether addresses of the own network may be sent to.
-        subject_of: The subject behind the name of a webhook's owner; a webhook tells what they may read.
+        subject_of: The subject behind a webhook's owner, given the name and the teams that they last had here; a
+            webhook tells what that subject may read at the time of sending.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Webhooks:
         if unknown:
             raise UnknownEvents(unknown=unknown, known=list(self._known))
         check_url(url, private=self._private)
+        self._follow(subject)
         secret = f"whsec_{secrets.token_urlsafe(32)}"
         with self._database.writing() as session:
             row = WebhookRow(
@@ -66,6 +68,7 @@ class Webhooks:
                 secret=secret,
                 active=True,
                 seen=rows.newest_event(session),
+                teams=list(subject.teams),
                 created=iso_time(self._clock()),
             )
             session.add(row)
@@ -77,6 +80,7 @@ class Webhooks:
         Raises:
             UnknownWebhook: HOOK-001, also for one of somebody else.
         """
+        self._follow(subject)
         with self._database.reading() as session:
             return rows.view(self._row(rows.webhook(session, webhook_id, self._owner(subject)), webhook_id))
 
@@ -112,12 +116,15 @@ class Webhooks:
         with self._database.writing() as session:
             rows.make_deliveries(session, iso_time(now), self._subject_of)
             session.flush()
-            taken = rows.take_due(session, iso_time(now), iso_time(now + _LEASE), _AT_ONCE)
+            until = iso_time(now + _LEASE)
+            taken = rows.take_due(session, iso_time(now), until, _AT_ONCE, self._subject_of)
         for each in taken:
             self._record(each, self._sent(each))
         return len(taken)
 
     def list(self, subject: Subject) -> list[WebhookView]:
+        """The webhooks of ``subject``, oldest first; they know the teams that ``subject`` has now."""
+        self._follow(subject)
         with self._database.reading() as session:
             return rows.webhooks(session, self._owner(subject))
 
@@ -150,6 +157,14 @@ class Webhooks:
                 status=answer.status,
                 reason=answer.reason,
             )
+
+    def _follow(self, subject: Subject) -> None:
+        """The webhooks of ``subject`` know their teams of today."""
+        with self._database.reading() as session:
+            if not rows.has_other_teams(session, subject):
+                return
+        with self._database.writing() as session:
+            rows.set_teams(session, subject)
 
     def _owner(self, subject: Subject) -> str | None:
         return None if subject.is_admin else subject.user
