@@ -1984,6 +1984,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -2015,6 +2021,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -2040,6 +2052,7 @@ export interface operations {
                  */
                 search?: string | null;
                 type?: ("text" | "image" | "file") | null;
+                /** @example zh */
                 tag?: string | null;
                 owner?: string | null;
                 team?: string | null;
@@ -2047,6 +2060,7 @@ export interface operations {
                 sort?: "updated" | "name";
                 /** @description what was deleted, and only that */
                 trash?: boolean;
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -2093,7 +2107,7 @@ export interface operations {
                      *             "base_model": "Qwen/Qwen2.5-7B-Instruct",
                      *             "task": "medical_qa",
                      *             "description": "医疗问答",
-                     *             "training_dataset": "medical_qa:v3",
+                     *             "training_dataset": "medical_qa:v1",
                      *             "training_steps": 1000,
                      *             "performance": {
                      *               "bleu": 0.75,
@@ -2105,7 +2119,7 @@ export interface operations {
                      *             ],
                      *             "path": "finetuned/lora/medical-qa/v1",
                      *             "size_bytes": 16777216,
-                     *             "checksum": "sha256:5b0b1f0e6c1f",
+                     *             "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
                      *             "certified": true,
                      *             "created": "2026-11-21T08:00:00.120Z",
                      *             "registered": "2026-11-21T09:00:00.000Z",
@@ -2134,6 +2148,7 @@ export interface operations {
     show_model: {
         parameters: {
             query?: {
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the answer before */
                 before?: number | null;
@@ -2156,6 +2171,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2173,7 +2318,10 @@ export interface operations {
     delete_model: {
         parameters: {
             query?: {
-                /** @description the name again: that this is meant */
+                /**
+                 * @description the name again: that this is meant
+                 * @example medical-qa:v1
+                 */
                 confirm?: string;
                 /** @description the name again, for what is in use */
                 force?: string;
@@ -2182,7 +2330,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2195,6 +2346,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         "medical-qa:v1"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -2214,13 +2372,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "医疗问答",
+                 *       "visibility": "team"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ModelEdit"];
             };
         };
@@ -2231,6 +2398,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2250,7 +2547,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2263,6 +2563,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "path": "finetuned/lora/medical-qa/v1",
+                     *       "kind": "adapter",
+                     *       "reference": "medical-qa:v1",
+                     *       "state": "ready",
+                     *       "certified": true,
+                     *       "file_count": 6,
+                     *       "size_bytes": 16777216,
+                     *       "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *       "is_whole": true,
+                     *       "problems": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ValidationWire"];
                 };
             };
@@ -2280,6 +2594,7 @@ export interface operations {
     rescan_registry: {
         parameters: {
             query?: {
+                /** @example false */
                 keep?: boolean;
             };
             header?: never;
@@ -2294,6 +2609,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "models": 12,
+                     *       "versions": 31,
+                     *       "added": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "gone": [],
+                     *       "failed": [],
+                     *       "refused": [],
+                     *       "datasets": {
+                     *         "datasets": 3,
+                     *         "versions": 4,
+                     *         "added": [],
+                     *         "gone": [],
+                     *         "failed": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["RescanWire"];
                 };
             };
@@ -2313,13 +2647,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "notes": "加了急诊数据"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NotesEdit"];
             };
         };
@@ -2330,6 +2672,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2349,13 +2821,24 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "tags": [
+                 *         "medical",
+                 *         "zh"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["TagsEdit"];
             };
         };
@@ -2366,6 +2849,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2385,7 +2998,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2398,6 +3014,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2415,9 +3161,15 @@ export interface operations {
     empty_trash: {
         parameters: {
             query?: {
-                /** @description the name again: that this is meant */
+                /**
+                 * @description the name again: that this is meant
+                 * @example trash
+                 */
                 confirm?: string;
-                /** @description only what has been in the trash for so long */
+                /**
+                 * @description only what has been in the trash for so long
+                 * @example 30
+                 */
                 days?: number;
                 /** @description `false` only tells what would be done */
                 keep?: boolean;
@@ -2434,6 +3186,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         "medical-qa:v1"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -2453,7 +3212,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2466,6 +3228,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "production",
+                     *           "reference": "medical-qa:v1",
+                     *           "protected": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -2488,14 +3261,24 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "version": "v1",
+                 *       "protected": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAlias"];
             };
         };
@@ -2506,6 +3289,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "production",
+                     *           "reference": "medical-qa:v1",
+                     *           "protected": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -2529,8 +3323,12 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -2543,6 +3341,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -2562,7 +3365,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2575,6 +3381,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "subject": "team:vision",
+                     *           "right": "use"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -2594,15 +3410,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "right": "use"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewShare"];
             };
         };
@@ -2613,6 +3440,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "subject": "team:vision",
+                     *           "right": "use"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -2632,9 +3469,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
@@ -2647,6 +3490,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -2666,7 +3514,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2679,6 +3530,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mean": 4.5,
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -2698,13 +3555,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "stars": 5,
+                 *       "comment": "好用"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewRating"];
             };
         };
@@ -2715,6 +3581,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mean": 4.5,
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -2732,7 +3604,10 @@ export interface operations {
     show_lineage: {
         parameters: {
             query: {
-                /** @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…` */
+                /**
+                 * @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…`
+                 * @example medical-qa:v1
+                 */
                 of: string;
             };
             header?: never;
@@ -2747,6 +3622,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "start": {
+                     *         "kind": "version",
+                     *         "reference": "medical-qa:v1"
+                     *       },
+                     *       "nodes": [
+                     *         {
+                     *           "kind": "dataset",
+                     *           "reference": "medical_qa:v1"
+                     *         },
+                     *         {
+                     *           "kind": "run",
+                     *           "reference": "medical-qa-lora-20261121"
+                     *         },
+                     *         {
+                     *           "kind": "version",
+                     *           "reference": "medical-qa:v1"
+                     *         }
+                     *       ],
+                     *       "edges": [
+                     *         {
+                     *           "source": {
+                     *             "kind": "dataset",
+                     *             "reference": "medical_qa:v1"
+                     *           },
+                     *           "target": {
+                     *             "kind": "run",
+                     *             "reference": "medical-qa-lora-20261121"
+                     *           },
+                     *           "relation": "data"
+                     *         },
+                     *         {
+                     *           "source": {
+                     *             "kind": "run",
+                     *             "reference": "medical-qa-lora-20261121"
+                     *           },
+                     *           "target": {
+                     *             "kind": "version",
+                     *             "reference": "medical-qa:v1"
+                     *           },
+                     *           "relation": "made"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["FamilyWire"];
                 };
             };
@@ -2766,7 +3687,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2779,6 +3703,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "code": "note",
+                     *           "value": "新版本",
+                     *           "suggestion": "Qwen2.5-7B-Instruct 的 lora; 用 medical_qa:v1 训练; 1000 步",
+                     *           "words": "版本说明 `新版本` 没有说出这个版本是什么。"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AdviceList"];
                 };
             };
@@ -2798,7 +3734,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2811,6 +3750,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "v2"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NextVersionWire"];
                 };
             };
@@ -2840,6 +3784,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "models": 12,
+                     *       "versions": 31,
+                     *       "size_bytes": 91268055040,
+                     *       "by_type": {
+                     *         "text": 11,
+                     *         "image": 1
+                     *       },
+                     *       "trashed": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatisticsWire"];
                 };
             };
@@ -2857,9 +3813,15 @@ export interface operations {
     list_datasets: {
         parameters: {
             query?: {
-                /** @description a part of a name, task, tag, base … */
+                /**
+                 * @description a part of a name, task, tag, base …
+                 * @example 门诊
+                 */
                 search?: string | null;
-                /** @description what the rows teach */
+                /**
+                 * @description what the rows teach
+                 * @example sft
+                 */
                 kind?: ("sft" | "pt" | "dpo" | "rm" | "kto" | "classification" | "multimodal") | null;
                 tag?: string | null;
                 owner?: string | null;
@@ -2867,6 +3829,7 @@ export interface operations {
                 sort?: "updated" | "name";
                 /** @description what was deleted, and only that */
                 trash?: boolean;
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -2883,6 +3846,59 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "medical_qa",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "updated": "2026-11-21T09:00:00.000Z",
+                     *           "version_count": 1,
+                     *           "newest": {
+                     *             "reference": "medical_qa:v1",
+                     *             "name": "medical_qa",
+                     *             "label": "v1",
+                     *             "seq": 1,
+                     *             "state": "ready",
+                     *             "description": "门诊问答",
+                     *             "tags": [
+                     *               "medical",
+                     *               "zh"
+                     *             ],
+                     *             "path": "datasets/medical_qa/v1",
+                     *             "size_bytes": 4718592,
+                     *             "row_count": 9650,
+                     *             "rejected_count": 350,
+                     *             "parts": {
+                     *               "train": {
+                     *                 "path": "train.jsonl",
+                     *                 "rows": 9000,
+                     *                 "size": 4194304,
+                     *                 "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               }
+                     *             },
+                     *             "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *             "created": "2026-11-21T07:00:00.000Z",
+                     *             "registered": "2026-11-21T09:00:00.000Z",
+                     *             "owner": "local",
+                     *             "team": "local",
+                     *             "kind": "sft",
+                     *             "notes": "去掉了重复的问题",
+                     *             "trashed": null
+                     *           },
+                     *           "kind": "sft",
+                     *           "description": "门诊问答",
+                     *           "licence": "cc-by-4.0",
+                     *           "visibility": "team",
+                     *           "size_bytes": 4718592,
+                     *           "trashed": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetsPage"];
                 };
             };
@@ -2902,7 +3918,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2915,6 +3934,146 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dataset": {
+                     *         "name": "medical_qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "newest": {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         },
+                     *         "kind": "sft",
+                     *         "description": "门诊问答",
+                     *         "licence": "cc-by-4.0",
+                     *         "visibility": "team",
+                     *         "size_bytes": 4718592,
+                     *         "trashed": null
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical_qa:v1",
+                     *         "name": "medical_qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "state": "ready",
+                     *         "description": "门诊问答",
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
+                     *         "parts": {
+                     *           "train": {
+                     *             "path": "train.jsonl",
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *           }
+                     *         },
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "kind": "sft",
+                     *         "notes": "去掉了重复的问题",
+                     *         "trashed": null
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         }
+                     *       ],
+                     *       "recipe": {
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
+                     *       },
+                     *       "files": [
+                     *         "train.jsonl",
+                     *         "snapshot.json",
+                     *         "card.md"
+                     *       ],
+                     *       "used_by": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetDetailWire"];
                 };
             };
@@ -2932,7 +4091,10 @@ export interface operations {
     delete_dataset: {
         parameters: {
             query?: {
-                /** @description the name again: that this is meant */
+                /**
+                 * @description the name again: that this is meant
+                 * @example medical_qa:v1
+                 */
                 confirm?: string;
                 /** @description the name again, for what is in use */
                 force?: string;
@@ -2941,7 +4103,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2954,6 +4119,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         "medical_qa:v1"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -2973,13 +4145,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "licence": "cc-by-4.0",
+                 *       "visibility": "team"
+                 *     }
+                 */
                 "application/json": components["schemas"]["DatasetEdit"];
             };
         };
@@ -2990,6 +4171,146 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dataset": {
+                     *         "name": "medical_qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "newest": {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         },
+                     *         "kind": "sft",
+                     *         "description": "门诊问答",
+                     *         "licence": "cc-by-4.0",
+                     *         "visibility": "team",
+                     *         "size_bytes": 4718592,
+                     *         "trashed": null
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical_qa:v1",
+                     *         "name": "medical_qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "state": "ready",
+                     *         "description": "门诊问答",
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
+                     *         "parts": {
+                     *           "train": {
+                     *             "path": "train.jsonl",
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *           }
+                     *         },
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "kind": "sft",
+                     *         "notes": "去掉了重复的问题",
+                     *         "trashed": null
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         }
+                     *       ],
+                     *       "recipe": {
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
+                     *       },
+                     *       "files": [
+                     *         "train.jsonl",
+                     *         "snapshot.json",
+                     *         "card.md"
+                     *       ],
+                     *       "used_by": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetDetailWire"];
                 };
             };
@@ -3009,9 +4330,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
-                /** @description a row's number or its id */
+                /**
+                 * @description a row's number or its id
+                 * @example 7
+                 */
                 row: string;
             };
             cookie?: never;
@@ -3024,6 +4351,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "row_id": "train-000007",
+                     *       "part": "train",
+                     *       "row": {
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "怎么预约挂号？"
+                     *           },
+                     *           {
+                     *             "role": "assistant",
+                     *             "content": "打电话，说明科室。"
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetRowWire"];
                 };
             };
@@ -3043,7 +4388,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3056,6 +4404,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "path": "datasets/medical_qa/v1",
+                     *       "reference": "medical_qa:v1",
+                     *       "state": "ready",
+                     *       "row_count": 9650,
+                     *       "file_count": 3,
+                     *       "size_bytes": 4718592,
+                     *       "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *       "is_whole": true,
+                     *       "problems": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetReportWire"];
                 };
             };
@@ -3075,13 +4436,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "notes": "去掉了重复的问题"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NotesEdit"];
             };
         };
@@ -3092,6 +4461,146 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dataset": {
+                     *         "name": "medical_qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "newest": {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         },
+                     *         "kind": "sft",
+                     *         "description": "门诊问答",
+                     *         "licence": "cc-by-4.0",
+                     *         "visibility": "team",
+                     *         "size_bytes": 4718592,
+                     *         "trashed": null
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical_qa:v1",
+                     *         "name": "medical_qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "state": "ready",
+                     *         "description": "门诊问答",
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
+                     *         "parts": {
+                     *           "train": {
+                     *             "path": "train.jsonl",
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *           }
+                     *         },
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "kind": "sft",
+                     *         "notes": "去掉了重复的问题",
+                     *         "trashed": null
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         }
+                     *       ],
+                     *       "recipe": {
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
+                     *       },
+                     *       "files": [
+                     *         "train.jsonl",
+                     *         "snapshot.json",
+                     *         "card.md"
+                     *       ],
+                     *       "used_by": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetDetailWire"];
                 };
             };
@@ -3111,7 +4620,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3124,6 +4636,146 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dataset": {
+                     *         "name": "medical_qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "newest": {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         },
+                     *         "kind": "sft",
+                     *         "description": "门诊问答",
+                     *         "licence": "cc-by-4.0",
+                     *         "visibility": "team",
+                     *         "size_bytes": 4718592,
+                     *         "trashed": null
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical_qa:v1",
+                     *         "name": "medical_qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "state": "ready",
+                     *         "description": "门诊问答",
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
+                     *         "parts": {
+                     *           "train": {
+                     *             "path": "train.jsonl",
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *           }
+                     *         },
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "kind": "sft",
+                     *         "notes": "去掉了重复的问题",
+                     *         "trashed": null
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         }
+                     *       ],
+                     *       "recipe": {
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
+                     *       },
+                     *       "files": [
+                     *         "train.jsonl",
+                     *         "snapshot.json",
+                     *         "card.md"
+                     *       ],
+                     *       "used_by": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetDetailWire"];
                 };
             };
@@ -3143,7 +4795,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3156,6 +4811,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "subject": "team:vision",
+                     *           "right": "use"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -3175,15 +4840,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "right": "use"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewShare"];
             };
         };
@@ -3194,6 +4870,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "subject": "team:vision",
+                     *           "right": "use"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -3213,9 +4899,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
@@ -3228,6 +4920,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -3247,7 +4944,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3260,6 +4960,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "production",
+                     *           "reference": "medical_qa:v1",
+                     *           "protected": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -3279,14 +4990,24 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "version": "v1",
+                 *       "protected": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAlias"];
             };
         };
@@ -3297,6 +5018,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "production",
+                     *           "reference": "medical_qa:v1",
+                     *           "protected": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -3318,8 +5050,12 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -3332,6 +5068,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -3351,7 +5092,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3364,6 +5108,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mean": 4.5,
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -3383,13 +5133,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "stars": 4
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewRating"];
             };
         };
@@ -3400,6 +5158,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mean": 4.5,
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -3417,7 +5181,9 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
+                /** @example 40 */
                 after?: number;
+                /** @example 50 */
                 limit?: number;
             };
             header?: never;
@@ -3432,6 +5198,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 41,
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.ready",
+                     *           "subject": "model",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": 41
+                     *     }
+                     */
                     "application/json": components["schemas"]["EventsPage"];
                 };
             };
@@ -3449,6 +5233,7 @@ export interface operations {
     stream_events: {
         parameters: {
             query?: {
+                /** @example 40 */
                 after?: number | null;
             };
             header?: {
@@ -3465,6 +5250,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example id: 41
+                     *     event: version.ready
+                     *     data: {"id":41,"time":"2026-11-21T09:00:00.000Z","what":"version.ready","subject":"model","model":"medical-qa","version":"v1","details":{"state":"ready"}}
+                     */
                     "text/event-stream": unknown;
                 };
             };
@@ -3484,7 +5274,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3497,6 +5290,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "reference": "medical-qa:v1",
+                     *       "archive": "medical-qa/v1.zip",
+                     *       "size_bytes": 612,
+                     *       "items": [
+                     *         {
+                     *           "path": "adapter_config.json",
+                     *           "size": 612,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["FilesList"];
                 };
             };
@@ -3515,14 +5322,21 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `bytes=first-last` */
+                /**
+                 * @description `bytes=first-last`
+                 * @example bytes=0-1048575
+                 */
                 Range?: string | null;
                 /** @description the ETag of the first piece */
                 "If-Range"?: string | null;
             };
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
+                /** @example adapter_config.json */
                 path: string;
             };
             cookie?: never;
@@ -3562,13 +5376,19 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `bytes=first-last` */
+                /**
+                 * @description `bytes=first-last`
+                 * @example bytes=1048576-
+                 */
                 Range?: string | null;
                 /** @description the ETag of the first piece */
                 "If-Range"?: string | null;
             };
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3619,6 +5439,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "u7Qd0kX2f9c1QmZ0",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "state": "open",
+                     *           "purpose": {
+                     *             "name": "medical-qa"
+                     *           },
+                     *           "files": [
+                     *             {
+                     *               "path": "adapter_model.safetensors",
+                     *               "size": 16777216,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *               "need": "parts",
+                     *               "challenge": null,
+                     *               "first_part": 1,
+                     *               "part_count": 4
+                     *             }
+                     *           ],
+                     *           "part_size": 5242880,
+                     *           "part_count": 4,
+                     *           "missing": [
+                     *             [
+                     *               2,
+                     *               4
+                     *             ]
+                     *           ],
+                     *           "missing_count": 3,
+                     *           "received_bytes": 5242880,
+                     *           "size_bytes": 16777216,
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "expires": "2026-11-28T09:00:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadsList"];
                 };
             };
@@ -3642,6 +5501,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "files": [
+                 *         {
+                 *           "path": "adapter_model.safetensors",
+                 *           "size": 16777216,
+                 *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                 *         }
+                 *       ],
+                 *       "purpose": {
+                 *         "name": "medical-qa"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewUpload"];
             };
         };
@@ -3652,6 +5525,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "open",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [
+                     *         [
+                     *           2,
+                     *           4
+                     *         ]
+                     *       ],
+                     *       "missing_count": 3,
+                     *       "received_bytes": 5242880,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -3671,6 +5579,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -3683,6 +5592,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "open",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [
+                     *         [
+                     *           2,
+                     *           4
+                     *         ]
+                     *       ],
+                     *       "missing_count": 3,
+                     *       "received_bytes": 5242880,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -3702,6 +5646,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -3714,6 +5659,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "aborted",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [
+                     *         [
+                     *           2,
+                     *           4
+                     *         ]
+                     *       ],
+                     *       "missing_count": 3,
+                     *       "received_bytes": 5242880,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -3733,12 +5713,19 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "path": "adapter_model.safetensors",
+                 *       "answer": "5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Proof"];
             };
         };
@@ -3749,6 +5736,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "complete",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [],
+                     *       "missing_count": 0,
+                     *       "received_bytes": 16777216,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -3767,10 +5784,13 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @example sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010 */
                 "X-Part-Sha256": string;
             };
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
+                /** @example 2 */
                 number: number;
             };
             cookie?: never;
@@ -3787,6 +5807,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "number": 2,
+                     *       "size": 5242880,
+                     *       "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *       "already": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PartWire"];
                 };
             };
@@ -3806,6 +5834,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -3818,6 +5847,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "complete",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [],
+                     *       "missing_count": 0,
+                     *       "received_bytes": 16777216,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -3902,6 +5961,7 @@ export interface operations {
         parameters: {
             query?: {
                 state?: ("uploading" | "checking" | "ready" | "failed") | null;
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -4144,6 +6204,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "kX2f9c1QmZ0a8bYw",
+                     *           "owner": "local",
+                     *           "url": "https://hooks.example.com/mozhu",
+                     *           "events": [
+                     *             "version.ready"
+                     *           ],
+                     *           "active": true,
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "secret": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhooksList"];
                 };
             };
@@ -4217,6 +6294,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -4229,6 +6307,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "kX2f9c1QmZ0a8bYw",
+                     *       "owner": "local",
+                     *       "url": "https://hooks.example.com/mozhu",
+                     *       "events": [
+                     *         "version.ready"
+                     *       ],
+                     *       "active": true,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "secret": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookWire"];
                 };
             };
@@ -4248,6 +6339,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -4276,10 +6368,12 @@ export interface operations {
         parameters: {
             query?: {
                 before?: number | null;
+                /** @example 50 */
                 limit?: number;
             };
             header?: never;
             path: {
+                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -4292,6 +6386,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 7,
+                     *           "webhook_id": "kX2f9c1QmZ0a8bYw",
+                     *           "event_id": 41,
+                     *           "what": "version.ready",
+                     *           "state": "delivered",
+                     *           "attempts": 1,
+                     *           "due": "2026-11-21T09:00:00.000Z",
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "ended": "2026-11-21T09:00:01.120Z",
+                     *           "status": 204,
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveriesPage"];
                 };
             };

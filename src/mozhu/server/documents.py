@@ -9,9 +9,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from mozhu import __version__
-from mozhu.server.examples import EXAMPLES
+from mozhu.server.examples import EXAMPLES, PARAMETERS
 from mozhu.specs.wire.problem import PROBLEM, Problem
 
+# Kinds of answers that an example can be written of.
+_WRITTEN = {"application/json", "text/event-stream"}
 _METHODS = ("get", "put", "post", "patch", "delete")
 
 
@@ -48,13 +50,13 @@ def _with_problems(whole: dict[str, Any]) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], refusal: dict[str, Any]) -> None:
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = refusal
-    example = EXAMPLES.get(operation["operationId"], {})
+    example = {**PARAMETERS, **EXAMPLES.get(operation["operationId"], {})}
     if "body" in example:
         operation["requestBody"]["content"]["application/json"]["example"] = example["body"]
     if "answer" in example:
         for status, response in operation["responses"].items():
-            if status.startswith("2") and "application/json" in response.get("content", {}):
-                response["content"]["application/json"]["example"] = example["answer"]
+            for kind in _WRITTEN & set(response.get("content", {}) if status.startswith("2") else ()):
+                response["content"][kind]["example"] = example["answer"]
     for parameter in operation.get("parameters", ()):
         if parameter["name"] in example:
             parameter["example"] = example[parameter["name"]]
