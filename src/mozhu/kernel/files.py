@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mozhu.kernel.errors import BadJson, DiskFull, MissingFile, MozhuError, NotReadable, NotText, NotWritable
 
@@ -87,9 +87,9 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def synced_together() -> Iterator[None]:
-    """What ``write_bytes`` and its kin write inside the block is on disk at its end, not file by file.
+    """What ``write_bytes``, ``sync_file`` and ``sync_folder`` are given inside the block is on disk at its end.
 
-    For a folder that nobody sees yet: a file system takes many files at once in little more time than one.
+    For what nobody relies on yet: a file system takes many files at once in little more time than one.
     """
     paths: list[Path] = []
     token = _unsynced.set(paths)
@@ -110,13 +110,38 @@ def synced_together() -> Iterator[None]:
 def _sync(path: Path, failed: list[MozhuError]) -> None:
     try:
         with writing(path):
-            handle = os.open(path, os.O_RDWR)
+            handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
     except MozhuError as error:
         failed.append(error)
+
+
+def sync_file(file: BinaryIO, path: Path) -> None:
+    """What was written to the open ``file`` at ``path`` is on disk, or will be when ``synced_together`` ends."""
+    file.flush()
+    unsynced = _unsynced.get()
+    if unsynced is None:
+        os.fsync(file.fileno())
+    else:
+        unsynced.append(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in ``folder`` are on disk, or will be when ``synced_together`` ends."""
+    unsynced = _unsynced.get()
+    if os.name == "nt":
+        return
+    if unsynced is not None:
+        unsynced.append(folder)
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | Path, content: str) -> None:

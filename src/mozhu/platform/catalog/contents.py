@@ -38,9 +38,8 @@ def record_contents(session: Session, store: BlobStore, folder: Path, manifest: 
     into the store again.
     """
     put_contents(store, folder, manifest)
-    now = iso_time(utc_now())
-    for file in manifest.files:
-        contents.record_blob(session, file.sha256, file.size, now)
+    found = [(file.sha256, file.size) for file in manifest.files]
+    contents.record_blobs(session, found, iso_time(utc_now()))
 
 
 def held_by_versions(session: Session, models: Path) -> Iterator[Held]:

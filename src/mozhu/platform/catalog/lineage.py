@@ -21,6 +21,7 @@ from mozhu.platform.catalog.artefacts import BASE, CERTIFICATE, json_object
 from mozhu.platform.catalog.references import parse_reference
 from mozhu.platform.catalog.sidecars import CONFIG_SIDECAR
 from mozhu.platform.catalog.views import VersionFacts
+from mozhu.platform.database.portable import put_all
 from mozhu.platform.database.tables import Dataset, Model
 from mozhu.platform.database.tables_assets import LineageEdge
 
@@ -82,17 +83,17 @@ def edges_of(folder: Path, facts: VersionFacts) -> list[Edge]:
 
 def add_edges(session: Session, edges: Iterable[Edge]) -> None:
     """The edges are there; those that were there stay."""
-    for edge in dict.fromkeys(edges):
-        session.merge(
-            LineageEdge(
-                src_kind=edge.source.kind,
-                src=edge.source.reference[:500],
-                dst_kind=edge.target.kind,
-                dst=edge.target.reference[:500],
-                relation=edge.relation,
-            )
-        )
-    session.flush()
+    rows = [
+        {
+            "src_kind": edge.source.kind,
+            "src": edge.source.reference[:500],
+            "dst_kind": edge.target.kind,
+            "dst": edge.target.reference[:500],
+            "relation": edge.relation,
+        }
+        for edge in dict.fromkeys(edges)
+    ]
+    put_all(session, LineageEdge, rows)
 
 
 def clear(session: Session) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from mozhu.kernel.errors import DamagedArtefact
-from mozhu.kernel.files import make_folder, reading, writing
+from mozhu.kernel.files import make_folder, reading, sync_file, sync_folder, writing
 from mozhu.kernel.gguf import read_gguf_file
 from mozhu.platform.catalog.artefacts import CERTIFICATE, Artefact, kind_of
 from mozhu.platform.catalog.problems import fault
@@ -111,13 +111,14 @@ def close_folder(folder: Path) -> None:
                 path.chmod(FILE_MODE)
 
 
-def move_in(folder: Path, target: Path) -> None:
+def move_in(folder: Path, target: Path, *, is_synced: bool = False) -> None:
     """Make ``folder`` the folder ``target``, which must not be there, in one durable step."""
     make_folder(target.parent)
     with writing(target):
-        _sync_folder(folder)
+        if not is_synced:
+            sync_folder(folder)
         os.rename(folder, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 def version_folders(models: Path) -> Iterator[Path]:
@@ -153,19 +154,8 @@ def copy_file(source: Path, place: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             out.write(chunk)
-        out.flush()
-        os.fsync(out.fileno())
+        sync_file(out, place)
     return f"sha256:{digest.hexdigest()}"
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sweep(room: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -19,7 +19,7 @@ from mozhu.kernel.errors import (
     PlaceTaken,
     VersionTaken,
 )
-from mozhu.kernel.files import reading, synced_together
+from mozhu.kernel.files import reading, sync_folder, synced_together
 from mozhu.kernel.paths import check_name, next_version
 from mozhu.kernel.progress import iso_time
 from mozhu.platform.catalog import rows
@@ -29,6 +29,7 @@ from mozhu.platform.catalog.events import REGISTERED, Happening
 from mozhu.platform.catalog.facts import read_folder
 from mozhu.platform.catalog.lineage import add_edges, edges_of
 from mozhu.platform.catalog.places import bring_files, close_folder, move_in, path_within, place_of, staging
+from mozhu.platform.catalog.showing import BY_CHECKSUM
 from mozhu.platform.catalog.sidecars import Known, Registration, Wishes, describe, write_version
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact, make_artefact_manifest
 from mozhu.platform.catalog.views import Registered, VersionView
@@ -118,15 +119,17 @@ def register_candidate(
         with database.writing() as session:
             return _enter(session, store, models, candidate, staged=None)
     with staging(models) as staged:
-        bring_files(candidate.artefact, candidate.manifest, staged, copy=copy)
-        put_contents(store, staged, candidate.manifest)
+        with synced_together():
+            bring_files(candidate.artefact, candidate.manifest, staged, copy=copy)
+            put_contents(store, staged, candidate.manifest)
         with database.writing() as session:
             return _enter(session, store, models, candidate, staged=staged)
 
 
 def _same_content(database: Database, candidate: Candidate) -> VersionView | None:
-    with database.reading() as session:
-        return rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
+    asked = BY_CHECKSUM.of(name=candidate.known.name, checksum=candidate.manifest.sha256)
+    found = database.ask(asked)[0]
+    return rows.LISTING.version_of(found[0]) if found else None
 
 
 def _enter(
@@ -136,25 +139,27 @@ def _enter(
     there = rows.version_by_checksum(session, candidate.known.name, candidate.manifest.sha256)
     if there is not None:
         return Registered(there, already=True)
-    rows.refuse_trashed(session, candidate.known.name)
+    standing = rows.standing(session, candidate.known.name)
     if candidate.admission is not None:
         candidate.admission.may(session)
-    label, target = _free_place(session, models, candidate, staged)
+    label, target = _free_place(session, models, candidate, staged, standing)
     if staged is None or not target.exists():
         folder = staged or target
         with synced_together() if staged is not None else nullcontext():
-            owner, team = rows.holder_of(session, candidate.known.name, candidate.holder)
+            owner, team = standing.holder or candidate.holder
             registration = Registration(
-                registered=_time_after(session, candidate),
+                registered=_time_after(standing.newest, candidate),
                 owner=owner,
                 team=team,
                 source=candidate.source,
                 **candidate.told,
             )
             _write_records(folder, candidate, label, registration)
+            if staged is not None:
+                close_folder(staged)
+                sync_folder(staged)
         if staged is not None:
-            close_folder(staged)
-            move_in(staged, target)
+            move_in(staged, target, is_synced=True)
     record_contents(session, store, target, candidate.manifest)
     found = read_folder(models, target, hashes=False)
     view = rows.add_version(session, found.facts, found.files)
@@ -173,14 +178,14 @@ def _enter(
 
 
 def _free_place(
-    session: Session, models: Path, candidate: Candidate, staged: Path | None
+    session: Session, models: Path, candidate: Candidate, staged: Path | None, standing: rows.Standing
 ) -> tuple[str, Path]:
     """The version's name and folder.
 
     A whole folder without a row (its registration was killed) is taken as it is when its content is the same,
     and passed by when it is not.
     """
-    label = _label(session, candidate)
+    label = _label(session, candidate, standing.labels)
     if staged is None:
         target = candidate.artefact.path
         holder = rows.version_at(session, path_within(models, target) or "")
@@ -202,8 +207,7 @@ def _free_place(
         label = next_version(label)
 
 
-def _label(session: Session, candidate: Candidate) -> str:
-    labels = rows.labels(session, candidate.known.name)
+def _label(session: Session, candidate: Candidate, labels: Sequence[str]) -> str:
     mine = candidate.admission.reservation if candidate.admission else None
     taken = {*labels, *rows.reserved_labels(session, candidate.known.name, but=mine)}
     if candidate.wishes.version:
@@ -229,12 +233,11 @@ def _is_left_over(models: Path, target: Path, candidate: Candidate, label: str) 
     return (found.facts.name, found.facts.label, found.facts.checksum) == same and not found.inspection.errors
 
 
-def _time_after(session: Session, candidate: Candidate) -> str:
-    """Now, and later than the model's newest version: the order of times is the order of registration."""
-    newest = rows.newest_version(session, candidate.known.name)
+def _time_after(newest: str, candidate: Candidate) -> str:
+    """Now, and later than the model's ``newest`` version: the order of times is the order of registration."""
     now = candidate.now.astimezone(timezone.utc)
-    if newest is not None:
-        last = datetime.fromisoformat(newest.registered.replace("Z", "+00:00"))
+    if newest:
+        last = datetime.fromisoformat(newest.replace("Z", "+00:00"))
         now = max(now, last + timedelta(milliseconds=1))
     return iso_time(now)
 

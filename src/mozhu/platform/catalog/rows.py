@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select
@@ -164,6 +165,35 @@ def facts(session: Session) -> list[VersionView]:
     return [version_view(model, version) for model, version in session.execute(query)]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What there is of a model before a version is added: the names of its versions, newest first, those in the trash
+    too; when the last one came, empty where none has; its owner and team, ``None`` where there is no such model.
+    """
+
+    labels: tuple[str, ...] = ()
+    newest: str = ""
+    holder: tuple[str, str] | None = None
+
+
+def standing(session: Session, name: str) -> Standing:
+    """What there is of the model ``name``.
+
+    Raises:
+        InTrash: REG-020 when it is in the trash.
+    """
+    query = select(Model.owner, Model.team, Model.trashed, Version.label, Version.registered)
+    query = query.join(Version, Version.model_id == Model.id, isouter=True).where(Model.name == name)
+    found = session.execute(query.order_by(Version.seq.desc())).all()
+    if not found:
+        return Standing()
+    if found[0].trashed is not None:
+        raise InTrash(reference=name, group=MODEL.group)
+    there = [row for row in found if row.label is not None]
+    newest = max((row.registered for row in there), default="")
+    return Standing(tuple(row.label for row in there), newest, (found[0].owner, found[0].team))
+
+
 def refuse_trashed(session: Session, name: str, owner: str | None = None) -> None:
     """Raises InTrash (REG-020) when the model of this name is in the trash."""
     query = select(Model.id).where(*_owned(owner), Model.name == name, Model.trashed.is_not(None))
@@ -177,8 +207,9 @@ def add_version(session: Session, new: VersionFacts, files: Iterable[ManifestFil
     Raises:
         InTrash: REG-020 when the model of this name is in the trash.
     """
-    refuse_trashed(session, new.name, new.owner)
     model = session.scalar(select(Model).where(Model.owner == new.owner, Model.name == new.name))
+    if model is not None and model.trashed is not None:
+        raise InTrash(reference=new.name, group=MODEL.group)
     if model is None:
         model = Model(
             owner=new.owner,

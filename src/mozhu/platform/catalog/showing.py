@@ -28,6 +28,17 @@ _LISTING = rows.LISTING
 _MINE = (Model.name == bindparam("name"),)
 
 
+def _versions() -> Select[Any]:
+    query = select(*_LISTING.of_version).select_from(Version).join(Model, Version.model_id == Model.id)
+    return query.where(*_MINE, Version.trashed.is_(None), Model.trashed.is_(None))
+
+
+# The first version of a model that has these contents.
+BY_CHECKSUM = Question(
+    _versions().where(Version.checksum == bindparam("checksum")).order_by(Version.seq).limit(number(1))
+)
+
+
 def shown(
     database: Database, subject: Subject, wanted: Reference, limit: int | None, before: int | None
 ) -> ModelDetail | None:
@@ -98,8 +109,3 @@ def _history_question() -> Question:
     columns = (History.time, History.what, History.model, History.version, History.details)
     query = select(*columns).where(History.model == bindparam("name"), History.subject == OF_MODEL)
     return Question(query.order_by(History.id.desc()).limit(number(_HISTORY_LINES)))
-
-
-def _versions() -> Select[Any]:
-    query = select(*_LISTING.of_version).select_from(Version).join(Model, Version.model_id == Model.id)
-    return query.where(*_MINE, Version.trashed.is_(None), Model.trashed.is_(None))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import JSON, Boolean
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 
@@ -74,3 +77,20 @@ def _gathered_sqlite(element: Gathered, compiler: Any, **how: Any) -> str:
 @compiles(Gathered, "postgresql")
 def _gathered_postgres(element: Gathered, compiler: Any, **how: Any) -> str:
     return f"ARRAY{compiler.process(element.clauses, **how)}"
+
+
+def put_all(
+    session: Session, table: type[Any], rows: Sequence[dict[str, Any]], changed: Sequence[str] = ()
+) -> None:
+    """``rows`` are in ``table``, by one statement; of those whose key was there the columns ``changed`` are set."""
+    if not rows:
+        return
+    dialect = session.get_bind().dialect.name
+    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    key = [column.name for column in table.__table__.primary_key]
+    if changed:
+        new = {name: statement.excluded[name] for name in changed}
+        statement = statement.on_conflict_do_update(index_elements=key, set_=new)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    session.execute(statement, list(rows))

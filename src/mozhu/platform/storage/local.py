@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mozhu.kernel.errors import BlobMissing
-from mozhu.kernel.files import make_folder, reading, writing
+from mozhu.kernel.files import make_folder, reading, sync_folder, writing
 from mozhu.platform.storage.blobs import CHUNK_BYTES, Blob, bounds, checked, digest_at, key_of
 
 FILE_MODE = 0o640
@@ -163,17 +163,6 @@ def read_file(path: Path, start: int = 0, end: int | None = None) -> Iterator[by
                 return
             left = None if left is None else left - len(piece)
             yield piece
-
-
-def sync_folder(folder: Path) -> None:
-    """The names in ``folder`` are on disk."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _blob(digest: str, path: Path) -> Blob:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mozhu.kernel.errors import ContentDiffers
-from mozhu.kernel.files import folder_bytes, free_bytes, make_folder, reading, writing
+from mozhu.kernel.files import folder_bytes, free_bytes, make_folder, reading, sync_folder, writing
 from mozhu.platform.storage.blobs import BlobStore, digest_of
-from mozhu.platform.storage.local import LocalBlobs, read_file, sync_folder
+from mozhu.platform.storage.local import LocalBlobs, read_file
 from mozhu.platform.uploads.views import UploadFile
 
 Progress = Callable[[int], None]
