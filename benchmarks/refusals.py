@@ -1,18 +1,21 @@
 """How long it takes until an adapter on a base that is not its own is refused: eight mismatches, no weight loaded.
 
-Timed apart for each: opening both folders and finding every reason, in a process that has its libraries already (a
-command adds what its own start costs, see ``cli_start``). The base has the shape of a real model, so that loading its
-weights would show. Peer: reading those weights once through sha256.
+Timed apart for each: opening both folders and finding every reason, in a process that has its libraries already; and
+the whole command ``mozhu merge`` of the same pair, from the start of its process to its end, as a person waits for it.
+The base has the shape of a real model, so that loading its weights would show. Peer: reading those weights once through
+sha256.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.harness import Measured, Sample, alternate, in_fork
+from benchmarks.harness import Measured, Sample, alternate, in_fork, in_process
 from benchmarks.models import make_adapter, make_model, need_room, size_facts, weights_of
 from benchmarks.report import Comparison, Limit
 from benchmarks.table import Size
@@ -41,6 +44,7 @@ def measure(work: Path, size: Size) -> list[Comparison]:
     write_base_record(adapter, str(base), fingerprint(base))
     others = {"width": make_model(work / "wide", "small"), "layers": make_model(work / "deep", "60M")}
     measured: dict[str, Measured] = {}
+    typed: dict[str, Measured] = {}
     for name, change in _mismatches(others).items():
         pair = (work / "pair" / "adapter", work / "pair" / "base")
         shutil.copytree(adapter, pair[0])
@@ -48,16 +52,31 @@ def measure(work: Path, size: Size) -> list[Comparison]:
         wrong = change(*pair) or pair[1]
         peers = {name: in_fork(lambda wrong=wrong, pair=pair: _refused(pair[0], wrong))}
         measured |= alternate(peers, size["rounds"])
+        typed |= alternate(
+            {name: in_process(lambda wrong=wrong, pair=pair: _typed(pair[0], wrong))}, size["rounds"]
+        )
         shutil.rmtree(work / "pair")
     reading = alternate({"reading the weights once": in_fork(lambda: _read(base))}, size["rounds"])
-    slowest = max(found.figure("wall_s") or 0.0 for found in measured.values())
+    slowest, waited = (
+        max(one.figure("wall_s") or 0.0 for one in all_.values()) for all_ in (measured, typed)
+    )
+    spent = max(one.figure("cpu_s") or 0.0 for one in typed.values())
     return [
         Comparison(
             f"refuse an adapter on another base ({shape} Qwen2), libraries loaded",
             {**measured, **reading},
             limits=[Limit("slowest of eight refusals", slowest, _MOST_S, "s")],
             facts=size_facts(base),
-        )
+        ),
+        Comparison(
+            f"the same as typed: `mozhu merge` of an adapter and another base ({shape} Qwen2)",
+            typed,
+            limits=[
+                Limit("slowest of eight commands", waited, _MOST_S, "s"),
+                Limit("CPU of the costliest", spent, _MOST_S, "s"),
+            ],
+            facts=size_facts(base),
+        ),
     ]
 
 
@@ -80,6 +99,15 @@ def _refused(adapter: Path, base: Path) -> None:
     except MozhuError:
         return
     raise RuntimeError(f"{adapter} on {base} was not refused")
+
+
+def _typed(adapter: Path, base: Path) -> None:
+    words = ["merge", "--adapter", str(adapter), "--base_model", str(base), "--output_path"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mozhu", *words, str(adapter.parent / "out")], capture_output=True, text=True
+    )
+    if not done.returncode:
+        raise RuntimeError(f"{adapter} on {base} was merged")
 
 
 def _read(base: Path) -> Sample | None:

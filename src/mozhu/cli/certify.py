@@ -6,10 +6,9 @@ from typing import Any
 
 from mozhu.cli.certificate_view import show_certificate
 from mozhu.cli.command import Call, Command
-from mozhu.display.progress import open_view
+from mozhu.cli.engine_run import watched_here
 from mozhu.kernel import slots
 from mozhu.kernel.errors import CertificateFailed
-from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.kernel.texts import text
 from mozhu.references import with_references
 from mozhu.specs.certificates import CertifySpec
@@ -19,15 +18,8 @@ from mozhu.workspace.places import with_absolute_paths
 def act(call: Call) -> int:
     spec: CertifySpec = with_absolute_paths(with_references(call.spec, call.home))
     call.output.say(text("export.certify.working", path=call.spec.model))
-    view = open_view(quiet=call.quiet)
-
-    def emit(kind: str, **fields: Any) -> None:
-        view.show({"kind": kind, "t": iso_time(utc_now()), **fields})
-
-    try:
+    with watched_here(call) as emit:
         done: Any = slots.load("mozhu.rooms", "certify")(spec, emit)
-    finally:
-        view.close()
     certificate = done.certificate
     code = 0 if certificate.passed else CertificateFailed.exit_code
     if call.output.as_json:

@@ -19,4 +19,4 @@ def _next(spec: Any, result: Result) -> Sequence[str]:
     return [f'mozhu infer --checkpoint {shown(Path(path))} --mode single --question "你好"' for path in files]
 
 
-COMMAND = engine_command("convert", ConvertSpec, _next)
+COMMAND = engine_command("convert", ConvertSpec, _next, preview="preview_convert")

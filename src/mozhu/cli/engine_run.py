@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mozhu.cli.command import Call
 from mozhu.display.progress import open_view
 from mozhu.kernel.errors import RunCancelled
 from mozhu.kernel.files import human_size
+from mozhu.kernel.progress import Emit, iso_time, utc_now
 from mozhu.kernel.texts import text
 from mozhu.specs.base import Spec
 from mozhu.specs.records.result import Result
@@ -35,6 +38,20 @@ def start(call: Call, spec: Spec, folder: Path) -> tuple[RunFolder, Result | Non
     if not call.quiet:
         call.output.say(text("progress.started", path=shown(folder)))
     return run, follow(call, run)
+
+
+@contextmanager
+def watched_here(call: Call) -> Iterator[Emit]:
+    """Takes the events of work that is done in this process, and shows them."""
+    view = open_view(quiet=call.quiet)
+
+    def emit(kind: str, **fields: Any) -> None:
+        view.show({"kind": kind, "t": iso_time(utc_now()), **fields})
+
+    try:
+        yield emit
+    finally:
+        view.close()
 
 
 def follow(call: Call, run: RunFolder) -> Result:

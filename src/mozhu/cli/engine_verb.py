@@ -8,9 +8,13 @@ from typing import Any
 
 from mozhu.cli.command import Call, Command
 from mozhu.cli.engine_run import start, summary
+from mozhu.cli.preview_view import preview_lines
+from mozhu.kernel import slots
+from mozhu.kernel.paths import Workspace
 from mozhu.references import with_references
 from mozhu.specs.base import Spec
 from mozhu.specs.records.result import Result
+from mozhu.workspace.extensions import load_extensions
 from mozhu.workspace.places import fresh_run_folder, with_absolute_paths
 
 Next = Callable[[Spec, Result], Sequence[str]]
@@ -26,10 +30,18 @@ def engine_command(
     scores: Scores | None = None,
     *,
     afterwards: Afterwards | None = None,
+    preview: str | None = None,
+    refused_first: bool = False,
     first_word: str = "",
     usage: str = "",
 ) -> Command:
-    """A command that runs ``spec``; ``next_commands`` says what to type after it, ``scores`` how metrics are shown."""
+    """A command that runs ``spec``; ``next_commands`` says what to type after it, ``scores`` how metrics are shown.
+
+    Args:
+        preview: The room that tells, without a weight read, which files the run would write.
+        refused_first: Ask that room before every run, so that what cannot be done is refused at once and no run
+            folder is made.
+    """
 
     def act(call: Call) -> int:
         workspace = call.home
@@ -38,9 +50,12 @@ def engine_command(
         folder = (
             Path(named) if named and name in ("evaluate", "inspect") else fresh_run_folder(asked, workspace)
         )
+        plan = _preview(preview, asked, workspace) if preview and (call.dry_run or refused_first) else None
         if call.dry_run:
+            value = {"spec": asked.model_dump(mode="json"), "origins": call.origins, "run": str(folder)}
             call.output.data(
-                {"spec": asked.model_dump(mode="json"), "origins": call.origins, "run": str(folder)}, ""
+                value if plan is None else {**value, "would_write": plan.to_json()},
+                "" if plan is None else "\n".join(preview_lines(plan)),
             )
             return 0
         run, result = start(call, asked, folder)
@@ -57,3 +72,8 @@ def engine_command(
     return Command(
         name, act, spec, switches=switches, words=int(bool(first_word)), first_word=first_word, usage=usage
     )
+
+
+def _preview(room: str, spec: Spec, workspace: Workspace) -> Any:
+    load_extensions(workspace)
+    return slots.load("mozhu.rooms", room)(spec)

@@ -20,4 +20,4 @@ def _next(spec: Any, result: Result) -> Sequence[str]:
     ]
 
 
-COMMAND = engine_command("merge", MergeSpec, _next)
+COMMAND = engine_command("merge", MergeSpec, _next, preview="preview_merge", refused_first=True)

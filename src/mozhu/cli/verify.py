@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mozhu.cli.command import Call, Command
+from mozhu.cli.engine_run import watched_here
 from mozhu.kernel import slots
 from mozhu.kernel.errors import CertificateFailed
 from mozhu.kernel.texts import text
@@ -19,7 +20,8 @@ def act(call: Call) -> int:
     spec: VerifySpec = with_absolute_paths(with_references(call.spec, call.home))
     if spec.deep:
         call.output.say(text("export.certify.working", path=call.spec.model))
-    found: Any = slots.load("mozhu.rooms", "verify")(spec)
+    with watched_here(call) as emit:
+        found: Any = slots.load("mozhu.rooms", "verify")(spec, emit)
     call.output.data(found.to_json(), "\n".join(_lines(found)))
     return 0 if found.holds else CertificateFailed.exit_code
 

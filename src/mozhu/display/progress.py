@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from mozhu.kernel.errors import shown_value
+from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import has_text, text
 
 _PLAIN_EVERY_S = 5.0
@@ -46,6 +47,8 @@ def describe_step(event: dict[str, Any]) -> str:
         parts.append(f"lr {_number(event['lr'], '.1e')}")
     if "tokens_per_s" in event:
         parts.append(f"{_number(event['tokens_per_s'], ',.0f')} tok/s")
+    if "bytes_per_s" in event:
+        parts.append(_bytes_a_second(event["bytes_per_s"]))
     if event.get("unit"):
         parts.append(str(event["unit"]))
     if "eta_s" in event:
@@ -187,6 +190,10 @@ def _ipython_display() -> Any:
 def _seconds_of_day(moment: str) -> float:
     hours, minutes, seconds = moment[11:].rstrip("Z").split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _bytes_a_second(value: object) -> str:
+    return f"{human_size(value)}/s" if isinstance(value, (int, float)) else str(value)
 
 
 def _number(value: object, form: str) -> str:

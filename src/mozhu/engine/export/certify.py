@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mozhu.engine.scoring.watching import watched
 from mozhu.kernel.errors import CertificateFailed
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.slots import load, names
@@ -26,6 +27,8 @@ def certify(
 ) -> Certificate | None:
     """The certificate of ``subject``, written into ``folder``; None where no such certifier is known.
 
+    ``emit`` is told how far the measuring is, as :func:`~mozhu.engine.scoring.watching.watched` tells it.
+
     Args:
         told: Adds what the maker knows and the certifier cannot.
 
@@ -39,7 +42,8 @@ def certify(
     if make is None:
         emit("finding", level="warning", code="EXPORT-013", params={"certifier": certifier})
         return None
-    certificate: Certificate = told(make(*subject, **more))
+    with watched(emit):
+        certificate: Certificate = told(make(*subject, **more))
     if not certificate.passed:
         failed = [f"{c.name} = {c.value} ({c.limit})" for c in certificate.checks if not c.ok]
         raise CertificateFailed(path=str(target), checks=failed or ["-"])

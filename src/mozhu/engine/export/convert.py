@@ -70,13 +70,8 @@ def run_convert(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
     if spec.format == "safetensors":
         resaved: Outcome = load(ROOMS, "resave")(spec, folder, emit)
         return resaved
-    model = _whole_model(spec)
-    name = check_name(spec.model_name or model.path.resolve().name)
-    target = choose_target(spec, model.path, name)
-    _check_target(target, model.path, overwrite=spec.overwrite)
-    plan = plan_gguf(model, spec.quantization, name)
-    modelfile = _modelfile(spec, target, plan) if spec.create_modelfile else None
-    check_space(target.folder, plan.size_bytes)
+    target, plan, modelfile = plan_convert(spec)
+    model = plan.model
     narrowed: dict[str, object] = {}
     with _building(target) as temporary:
         path = temporary / target.file
@@ -104,6 +99,22 @@ def run_convert(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
         emit("finding", level="warning", code="EXPORT-015", params={"value": value})
     files = (certificate is not None, modelfile is not None)
     return _outcome(target, folder, plan, narrowed, certified=files[0], modelfile=files[1])
+
+
+def plan_convert(spec: ConvertSpec) -> tuple[Target, GgufPlan, str | None]:
+    """Where the GGUF file goes, what it will hold, and its Modelfile where one is asked for; no weight is read.
+
+    Raises:
+        What :func:`run_convert` raises, but for what reading and measuring the weights brings.
+    """
+    model = _whole_model(spec)
+    name = check_name(spec.model_name or model.path.resolve().name)
+    target = choose_target(spec, model.path, name)
+    _check_target(target, model.path, overwrite=spec.overwrite)
+    plan = plan_gguf(model, spec.quantization, name)
+    modelfile = _modelfile(spec, target, plan) if spec.create_modelfile else None
+    check_space(target.folder, plan.size_bytes)
+    return target, plan, modelfile
 
 
 def choose_target(spec: ConvertSpec, model: Path, name: str) -> Target:

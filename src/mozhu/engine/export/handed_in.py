@@ -73,36 +73,54 @@ def opened(ref: str, folder: Path, emit: Emit) -> Iterator[Source]:
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _opened(path: Path, ref: str, folder: Path, emit: Emit) -> Source:
-    if path.is_file() and path.suffix in (".safetensors", ".gguf", *PICKLED):
-        return _file(path, folder, emit)
+def pickles_of(ref: str) -> list[Path]:
+    """The pickles that would have to be opened for what ``ref`` means; none where it is safetensors."""
+    path = Path(ref).expanduser()
+    if path.is_file():
+        return [path] if path.suffix in PICKLED else []
     if path.is_dir() and _only_pickles(path):
-        return _unpickled(path, path, [path / name for name in pickled_files(path)], folder, emit)
+        return [path / name for name in pickled_files(path)]
     found = _found(ref)
     try:
-        model = ModelFolder.open(found.path)
+        ModelFolder.open(found.path)
     except UnsafeWeights:
-        pickles = [found.path / name for name in pickled_files(found.path)]
-        return _unpickled(found.path, found.path, pickles, folder, emit)
+        return [found.path / name for name in pickled_files(found.path)]
+    return []
+
+
+def open_safe(ref: str) -> Source:
+    """What ``ref`` means, where it is safetensors.
+
+    Raises:
+        NotConvertible: EXPORT-034, it is a GGUF file. What find_model raises.
+    """
+    path = Path(ref).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        raise NotConvertible(path=str(path), reason=text("export.reason.is_gguf"))
+    if path.is_file() and path.suffix == ".safetensors":
+        home = path.resolve().parent
+        if not is_model_folder(home) or [one.name for one in ModelFolder.open(home).shards] != [path.name]:
+            return Source(path, path.parent, (path,), stamps=_stamps((path,)))
+        ref = str(home)
+    found = _found(ref)
+    model = ModelFolder.open(found.path)
     return Source(found.path, found.path, model.shards, model, found, stamps=_stamps(model.shards))
+
+
+def _opened(path: Path, ref: str, folder: Path, emit: Emit) -> Source:
+    pickles = pickles_of(ref)
+    if not pickles:
+        return open_safe(ref)
+    if not path.is_file():
+        return _unpickled(pickles[0].parent, pickles[0].parent, pickles, folder, emit)
+    given = folder / _GIVEN
+    shutil.rmtree(given, ignore_errors=True)
+    _lay_together(path, given)
+    return _unpickled(path, given, pickles, folder, emit)
 
 
 def _only_pickles(path: Path) -> bool:
     return bool(pickled_files(path)) and not any(path.glob("*.safetensors"))
-
-
-def _file(path: Path, folder: Path, emit: Emit) -> Source:
-    if path.suffix == ".safetensors":
-        home = path.resolve().parent
-        if is_model_folder(home) and [file.name for file in ModelFolder.open(home).shards] == [path.name]:
-            return _opened(home, str(home), folder, emit)
-        return Source(path, path.parent, (path,), stamps=_stamps((path,)))
-    if path.suffix not in PICKLED:
-        raise NotConvertible(path=str(path), reason=text("export.reason.is_gguf"))
-    given = folder / _GIVEN
-    shutil.rmtree(given, ignore_errors=True)
-    _lay_together(path, given)
-    return _unpickled(path, given, [path], folder, emit)
 
 
 def _lay_together(weights: Path, given: Path) -> None:

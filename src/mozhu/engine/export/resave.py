@@ -7,20 +7,19 @@ was stopped takes its finished files and goes on.
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mozhu.engine.export.certify import certify
-from mozhu.engine.export.checkpoint import Checkpoint, open_checkpoint
-from mozhu.engine.export.edits import DTYPES
-from mozhu.engine.export.handed_in import Source, opened
+from mozhu.engine.export.checkpoint import NUMPY_KINDS, Checkpoint, open_checkpoint
+from mozhu.engine.export.handed_in import Source, open_safe, opened
 from mozhu.engine.export.merge_record import CONVERT_RECORD, MERGE_RECORD
 from mozhu.engine.export.shards import NewShard, NewTensor, cut_shards, index_of, same_shard
 from mozhu.engine.export.staging import staging_folder
 from mozhu.engine.export.steps import Steps
-from mozhu.engine.export.stream import PROGRESS, Tally, Work, write_weights
+from mozhu.engine.export.tally import PROGRESS, Tally, Work
 from mozhu.engine.export.targets import check_folder_target, check_space, from_folder, resolved
 from mozhu.engine.weights.folder import CONFIG, ModelFolder
 from mozhu.engine.weights.headers import NAME_OF_DTYPE, TensorInfo, read_metadata
@@ -30,6 +29,7 @@ from mozhu.kernel.files import make_folder, read_json, sha256_json, take_place, 
 from mozhu.kernel.paths import check_name
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.sizes import parse_size
+from mozhu.kernel.slots import load
 from mozhu.kernel.texts import text
 from mozhu.specs.export import ConvertSpec
 from mozhu.specs.records.certificate import Certificate
@@ -55,6 +55,21 @@ _WEIGHT_ENDINGS = (
 _DTYPE_KEYS = ("dtype", "torch_dtype")
 
 
+@dataclass(frozen=True)
+class ResavePlan:
+    """``tensors`` are the source's, ``beside`` what is copied as it stands, ``certificate`` the kind of it."""
+
+    target: Path
+    shards: list[NewShard]
+    tensors: dict[str, TensorInfo]
+    beside: dict[str, Path]
+    certificate: str
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(shard.size_bytes for shard in self.shards)
+
+
 def run_resave(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
     """Write the model anew and prove that it is the same one.
 
@@ -64,27 +79,43 @@ def run_resave(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
         case the old target, if any, stands as it was.
     """
     with opened(spec.model, folder, emit) as source:
-        target = _target(spec, source)
-        check_folder_target(target, mark=CONVERT_RECORD, inputs=_inputs(source), overwrite=spec.overwrite)
-        checkpoint = open_checkpoint(source.files)
-        shards = _planned(spec, source, checkpoint)
-        size = sum(shard.size_bytes for shard in shards)
-        check_space(target, size)
+        plan = _plan(spec, source)
         told = [source.stamps, spec.max_shard_size, spec.dtype, version("mozhu")]
-        work = Work(shards, checkpoint.entries, {}, _BUDGET_BYTES, sha256_json(told))
-        with staging_folder(target, "converting") as staging:
-            tally = write_weights(work, staging, Steps(emit, len(checkpoint.entries), size))
-            certificate = _finish(spec, source, shards, tally, staging, target, emit)
-            make_folder(target.parent)
-            take_place(staging, target)
-    return _outcome(source, shards, tally, target, folder, certified=certificate is not None)
+        work = Work(plan.shards, plan.tensors, {}, _BUDGET_BYTES, sha256_json(told))
+        with staging_folder(plan.target, "converting") as staging:
+            steps = Steps(emit, len(plan.tensors), plan.size_bytes)
+            tally: Tally = load("mozhu.rooms", "write_weights")(work, staging, steps)
+            certificate = _finish(spec, source, plan, tally, staging, emit)
+            make_folder(plan.target.parent)
+            take_place(staging, plan.target)
+    return _outcome(source, plan, tally, folder, certified=certificate is not None)
 
 
-def _target(spec: ConvertSpec, source: Source) -> Path:
-    name = check_name(spec.model_name or source.path.resolve().stem)
+def plan_resave(spec: ConvertSpec) -> ResavePlan:
+    """What would be written of a model, an adapter or weights that are safetensors already; no weight is read.
+
+    Raises:
+        What :func:`run_resave` raises, but for what reading and measuring the weights brings.
+    """
+    return _plan(spec, open_safe(spec.model))
+
+
+def resave_target(spec: ConvertSpec, path: Path) -> Path:
+    """The folder that is written for the model at ``path``."""
+    name = check_name(spec.model_name or path.resolve().stem)
     if spec.output_path is not None:
         return resolved(spec.output_path)
-    return source.path.resolve().parent / "safetensors" / (f"{name}-{spec.dtype}" if spec.dtype else name)
+    return path.resolve().parent / "safetensors" / (f"{name}-{spec.dtype}" if spec.dtype else name)
+
+
+def _plan(spec: ConvertSpec, source: Source) -> ResavePlan:
+    target = resave_target(spec, source.path)
+    check_folder_target(target, mark=CONVERT_RECORD, inputs=_inputs(source), overwrite=spec.overwrite)
+    checkpoint = open_checkpoint(source.files)
+    kind = "conversion" if _answers(source) else "weights"
+    plan = ResavePlan(target, _planned(spec, source, checkpoint), checkpoint.entries, _beside(source), kind)
+    check_space(target, plan.size_bytes)
+    return plan
 
 
 def _inputs(source: Source) -> list[Path]:
@@ -109,11 +140,11 @@ def _planned(spec: ConvertSpec, source: Source, checkpoint: Checkpoint) -> list[
     def new(info: TensorInfo) -> NewTensor:
         if code is None:
             return NewTensor(info.name, info.dtype, info.shape)
-        odd = info.dtype.startswith("F8") or (packed and info.dtype not in DTYPES)
+        odd = info.dtype.startswith("F8") or (packed and info.dtype not in NUMPY_KINDS)
         if odd:
             reason = text("export.reason.packed_dtype", tensor=info.name, dtype=info.dtype)
             raise NotConvertible(path=str(source.path), reason=reason)
-        return NewTensor(info.name, code if info.dtype in DTYPES else info.dtype, info.shape)
+        return NewTensor(info.name, code if info.dtype in NUMPY_KINDS else info.dtype, info.shape)
 
     if spec.max_shard_size is not None:
         tensors = [new(info) for info in checkpoint.entries.values()]
@@ -128,16 +159,14 @@ def _planned(spec: ConvertSpec, source: Source, checkpoint: Checkpoint) -> list[
 def _finish(
     spec: ConvertSpec,
     source: Source,
-    shards: list[NewShard],
+    plan: ResavePlan,
     tally: Tally,
     staging: Path,
-    target: Path,
     emit: Emit,
 ) -> Certificate | None:
     """Everything beside the weights, and the certificate."""
-    _write_index(source, staging, shards)
-    if source.model is not None:
-        _copy_files(source.home, staging, spec.dtype)
+    _write_index(source, staging, plan.shards)
+    _copy_files(plan.beside, staging, spec.dtype)
     write_json(
         staging / CONVERT_RECORD,
         {
@@ -150,15 +179,13 @@ def _finish(
             "tools": {"mozhu": version("mozhu")},
         },
     )
-    certificate = _certified(source, shards, staging, target, emit)
+    certificate = _certified(source, plan, staging, emit)
     (staging / PROGRESS).unlink()
     make_manifest(staging, known=tally.sha256).write(staging / "manifest.json")
     return certificate
 
 
-def _certified(
-    source: Source, shards: list[NewShard], staging: Path, target: Path, emit: Emit
-) -> Certificate | None:
+def _certified(source: Source, plan: ResavePlan, staging: Path, emit: Emit) -> Certificate | None:
     """By what the model says, where it can be asked; else by its tensors alone."""
     made_from = source.made_from(staging)
 
@@ -175,14 +202,15 @@ def _certified(
             }
         ).sealed()
 
-    if source.found is not None and _answers(source):
+    target = plan.target
+    if source.found is not None and plan.certificate == "conversion":
         # The copy of an adapter stands on the same base.
         adapter = None if source.found.adapter is None else staging
         copy = replace(
             source.found, path=staging, adapter=adapter, base=source.found.base if adapter else staging
         )
         return certify("certify_conversion", staging, source.found, copy, target=target, emit=emit, told=told)
-    files = [staging / shard.name for shard in shards]
+    files = [staging / shard.name for shard in plan.shards]
     return certify(
         "certify_weights",
         staging,
@@ -218,11 +246,21 @@ def _write_index(source: Source, staging: Path, shards: list[NewShard]) -> None:
     write_json(staging / INDEX, index_of(shards, old.get("metadata")))
 
 
-def _copy_files(home: Path, staging: Path, dtype: str | None) -> None:
+def _beside(source: Source) -> dict[str, Path]:
+    """Everything beside the weights of a model or an adapter, by its name."""
+    if source.model is None:
+        return {}
+    return {
+        file.name: file
+        for file in sorted(source.home.iterdir())
+        if file.is_file() and file.name not in _NOT_COPIED and not file.name.endswith(_WEIGHT_ENDINGS)
+    }
+
+
+def _copy_files(beside: dict[str, Path], staging: Path, dtype: str | None) -> None:
     """Everything beside the weights; the configuration says the new type."""
-    for file in sorted(home.iterdir()):
-        if file.is_file() and file.name not in _NOT_COPIED and not file.name.endswith(_WEIGHT_ENDINGS):
-            shutil.copyfile(file, staging / file.name)
+    for name, path in beside.items():
+        shutil.copyfile(path, staging / name)
     if dtype is None or not (staging / CONFIG).is_file():
         return
     config = read_json(staging / CONFIG)
@@ -233,10 +271,8 @@ def _copy_files(home: Path, staging: Path, dtype: str | None) -> None:
     write_json(staging / CONFIG, config)
 
 
-def _outcome(
-    source: Source, shards: list[NewShard], tally: Tally, target: Path, folder: Path, *, certified: bool
-) -> Outcome:
-    kind = "weights" if source.model is None else source.model.kind
+def _outcome(source: Source, plan: ResavePlan, tally: Tally, folder: Path, *, certified: bool) -> Outcome:
+    kind, target, shards = "weights" if source.model is None else source.model.kind, plan.target, plan.shards
     artefact = Artefact(
         kind=kind,
         path=from_folder(target, folder),
@@ -247,7 +283,7 @@ def _outcome(
         "path": str(target),
         "files": [shard.name for shard in shards],
         "tensors": sum(len(shard.places) for shard in shards),
-        "size_bytes": sum(shard.size_bytes for shard in shards),
+        "size_bytes": plan.size_bytes,
         "pickles": [path.name for path in source.pickles],
         "reused_shards": tally.reused,
     }

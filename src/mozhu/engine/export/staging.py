@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mozhu.engine.export.stream import PROGRESS
+from mozhu.engine.export.tally import PROGRESS
 from mozhu.kernel.errors import MergeBusy, MozhuError
 from mozhu.kernel.files import make_folder
 

@@ -27,5 +27,8 @@ class Steps:
             return
         self._shown = now
         share = self._bytes / self._total_bytes if self._total_bytes else 1.0
-        eta = (now - self._began) * (1 - share) / share if share else None
-        self._emit("step", step=self.step, total=self._total, unit="tensor", tensor=name, eta_s=eta)
+        took = now - self._began
+        told = {"eta_s": took * (1 - share) / share if share else None}
+        if took > 0:
+            told["bytes_per_s"] = round(self._bytes / took, 1)
+        self._emit("step", step=self.step, total=self._total, unit="tensor", tensor=name, **told)

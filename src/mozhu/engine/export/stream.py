@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import torch
 
 from mozhu.engine.export.edits import DTYPES, LEAST_ROWS, SCRATCH, Edit, cut_evenly, in_float32
 from mozhu.engine.export.open_edits import open_edit
-from mozhu.engine.export.plan import Change
 from mozhu.engine.export.shards import (
     NewShard,
     Piece,
@@ -30,62 +29,19 @@ from mozhu.engine.export.shards import (
     write_shard,
 )
 from mozhu.engine.export.steps import Steps
+from mozhu.engine.export.tally import PROGRESS, ShardTally, Tally, Work
 from mozhu.engine.weights.headers import TensorInfo
 from mozhu.kernel.errors import MozhuError, NotConvertible
 from mozhu.kernel.files import read_json, reading, sha256_file, write_json
 from mozhu.kernel.machine import free_core_count
 from mozhu.kernel.texts import text
 
-PROGRESS = "merging.json"
 # What one block costs at most: its bytes as read and as written, and twice its values in float32.
 _BYTES_A_VALUE = 16
 _MOST_VALUES = 1 << 18
 # Blocks that a thread takes at once: handing over costs as much as a small block.
 _BLOCKS_A_PIECE = 8
 _PIECES_A_THREAD = 2
-
-
-@dataclass(frozen=True)
-class Work:
-    """All that is needed to write the new checkpoint.
-
-    ``sources``: for each new tensor the base's tensor it comes from. ``changes``: what happens to it, of one adapter
-    or of several. ``identity``: equal for equal inputs.
-    """
-
-    shards: list[NewShard]
-    sources: dict[str, TensorInfo]
-    changes: dict[str, list[Change]]
-    budget_bytes: int
-    identity: str
-
-
-@dataclass
-class ShardTally:
-    """What is known of one finished shard. ``effects``: ‖ΔW‖ / ‖W‖ of each planned tensor, in float32."""
-
-    sha256: str = ""
-    effects: dict[str, float] = field(default_factory=dict)
-    changed: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Tally:
-    shards: dict[str, ShardTally] = field(default_factory=dict)
-    reused: int = 0
-
-    @property
-    def effects(self) -> dict[str, float]:
-        found = [item for shard in self.shards.values() for item in shard.effects.items()]
-        return dict(sorted(found))
-
-    @property
-    def changed(self) -> int:
-        return sum(len(shard.changed) for shard in self.shards.values())
-
-    @property
-    def sha256(self) -> dict[str, str]:
-        return {name: shard.sha256 for name, shard in self.shards.items()}
 
 
 def write_weights(work: Work, folder: Path, steps: Steps) -> Tally:

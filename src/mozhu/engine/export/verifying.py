@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mozhu.engine.export.certifying import artefact_of, certificate_place, measure, recorded
+from mozhu.engine.export.certifying import artefact_of, certificate_place, measure, nobody, recorded
 from mozhu.engine.export.gguf.certificate import gguf_tensors
 from mozhu.engine.scoring.sealing import certified_files, tensor_list
+from mozhu.engine.scoring.watching import watched
 from mozhu.engine.weights.fingerprint import PARTS, fingerprint, weights_hash
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.kernel.errors import MissingCertificate, MozhuError
 from mozhu.kernel.files import sha256_file
+from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
 from mozhu.specs.certificates import VerifySpec
 from mozhu.specs.records.certificate import Certificate
@@ -67,7 +69,7 @@ class Verified:
         }
 
 
-def run_verify(spec: VerifySpec) -> Verified:
+def run_verify(spec: VerifySpec, emit: Emit = nobody) -> Verified:
     """Every difference between the artefact and its certificate. Every byte is read; ``deep`` also measures again.
 
     Raises:
@@ -83,12 +85,13 @@ def run_verify(spec: VerifySpec) -> Verified:
         check = str(objection.params.get("check", place.name))
         words = text(f"registry.problem.{objection.code}", **objection.params)
         found.differences.append(Difference("error", check, objection.code, words))
-    _check_files(found)
-    _check_tensors(found)
-    _check_fingerprint(found)
-    _check_sources(found, spec)
-    if spec.deep:
-        _measure_again(found, spec)
+    with watched(emit):
+        _check_files(found)
+        _check_tensors(found)
+        _check_fingerprint(found)
+        _check_sources(found, spec)
+        if spec.deep:
+            _measure_again(found, spec)
     return found
 
 

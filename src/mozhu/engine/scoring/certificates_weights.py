@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from mozhu.engine.scoring.certificates_unpickled import weights_certificate
+from mozhu.engine.scoring.watching import each_of_size
 from mozhu.engine.weights.headers import TensorInfo, read_header
 from mozhu.kernel.files import reading
 from mozhu.specs.records.certificate import Certificate
 
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _VALUES = 1 << 22
+_TENSORS = "export.certify.tensors"
 
 
 def certify_weights(
@@ -26,7 +28,8 @@ def certify_weights(
     """
     first, second = _all(source), _all(files)
     odd, other = [], []
-    for name in sorted(first.keys() | second.keys()):
+    names = sorted(first.keys() | second.keys())
+    for name in each_of_size(names, lambda name: second[name].size_bytes if name in second else 0, _TENSORS):
         if name not in first or name not in second or first[name].shape != second[name].shape:
             odd.append(name)
         elif not _same(first[name], second[name]):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mozhu.engine.scoring.watching import each_of_size
 from mozhu.engine.weights.content import file_content
 from mozhu.engine.weights.folder import ModelFolder, is_model_folder
 from mozhu.kernel.errors import MozhuError
@@ -66,10 +67,14 @@ def is_whole(folder: Path) -> bool:
 def certified_files(folder: Path, *, fresh: bool = False) -> list[ManifestFile]:
     """Every file of the artefact with its hash; what is written about it later is left out."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    there = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    listed: Iterable[Path] = there
+    if fresh:  # read now, which takes its time
+        listed = each_of_size(there, lambda path: path.stat().st_size, "export.certify.files_read")
+    for path in listed:
         name = path.relative_to(folder).as_posix()
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not path.is_file() or hidden or path.name in NOT_LISTED or name in {*ABOUT, _IN_THE_MAKING}:
+        if hidden or path.name in NOT_LISTED or name in {*ABOUT, _IN_THE_MAKING}:
             continue
         if path.suffix == ".safetensors":
             size, own = path.stat().st_size, file_content(path, fresh=fresh).sha256
