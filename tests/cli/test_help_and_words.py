@@ -119,7 +119,7 @@ def test_a_light_command_imports_no_heavy_library(words: tuple[str, ...]) -> Non
         ("registry", "rescan"),
         ("train", "--preset", "lora", "--model", "starter", "--dry_run"),
         ("forecast", "--preset", "lora", "--model", "starter"),
-        ("merge", "--adapter", "a", "--output_path", "b", "--dry_run"),
+        ("convert", "--model", "starter", "--format", "safetensors", "--dry_run"),
     ],
     ids=" ".join,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mozhu.engine.export.convert import run_convert
 from mozhu.engine.export.verifying import run_verify
 from mozhu.engine.weights.fingerprint import fingerprint
 from mozhu.kernel.errors import InvalidSpec, NotConvertible, OutputInsideInput, TargetExists
+from mozhu.kernel.paths import workspace_or_here
 from mozhu.specs.certificates import CertifySpec, VerifySpec
 from mozhu.specs.export import ConvertSpec
 from mozhu.specs.layers import Layers, resolve
@@ -118,6 +120,12 @@ def test_pickles_become_safetensors_with_proof(
     assert made.kind == "conversion" and made.check("tensors_equal").value == 0
     assert [item["role"] for item in made.made_from] == ["pickle"]
     assert run_verify(VerifySpec(model=str(tmp_path / "safe"))).holds
+    elsewhere = workspace_or_here().output / "run" / "given"
+    elsewhere.mkdir(parents=True)
+    shutil.move(old / "pytorch_model.bin", elsewhere)
+    again = run_verify(VerifySpec(model=str(tmp_path / "safe"), deep=True))
+    assert again.holds and again.measured is not None, [item.words for item in again.differences]
+    assert {"max_abs_logit_difference", "tensors_equal"} <= {check.name for check in again.measured.checks}
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from mozhu.engine.export.bare_weights import BareWeights, bare_weights
 from mozhu.engine.export.certifying import artefact_of, certificate_place, measure, nobody, recorded
+from mozhu.engine.export.finding_sources import find_by_hash, lay_out
 from mozhu.engine.export.gguf.certificate import gguf_tensors
-from mozhu.engine.scoring.sealing import certified_files, tensor_list
+from mozhu.engine.export.handed_in import opened
+from mozhu.engine.export.verified import Looked
+from mozhu.engine.export.verifying_bare import look_at_weights
+from mozhu.engine.export.verifying_files import compared
+from mozhu.engine.inference.gguf_chat import is_gguf
+from mozhu.engine.scoring.sealing import certified_files, listed_tensors, tensor_list
 from mozhu.engine.scoring.watching import watched
 from mozhu.engine.weights.fingerprint import PARTS, fingerprint, weights_hash
 from mozhu.engine.weights.folder import ModelFolder
-from mozhu.kernel.errors import MissingCertificate, MozhuError
+from mozhu.kernel.errors import MissingCertificate, MozhuError, SourceUnknown
 from mozhu.kernel.files import sha256_file
 from mozhu.kernel.progress import Emit
 from mozhu.kernel.texts import text
@@ -23,69 +31,47 @@ from mozhu.specs.records.certificate_rules import file_objections, is_bound, obj
 from mozhu.specs.records.manifest import ManifestFile, make_manifest
 
 _MOST_TENSORS = 12
-
-
-@dataclass(frozen=True)
-class Difference:
-    """``place`` is the file, tensor or check that differs; ``level`` is ``error`` or ``warning``."""
-
-    level: str
-    place: str
-    code: str
-    words: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"level": self.level, "place": self.place, "code": self.code, "words": self.words}
+# What is named by the hash of a file and not by that of a model.
+_FILES = ("pickle", "weights")
 
 
 @dataclass
-class Verified:
-    """``measured``: the certificate measured anew, of a deep look."""
+class Verified(Looked):
+    """``sure``: the certificate that the artefact is held against; ``bare``: weights without a model's settings."""
 
-    artefact: Path
-    place: Path
-    certificate: Certificate
-    differences: list[Difference] = field(default_factory=list)
-    looked_at: dict[str, int] = field(default_factory=dict)
-    measured: Certificate | None = None
+    bare: BareWeights | None = None
 
     @property
-    def holds(self) -> bool:
-        return not any(item.level == "error" for item in self.differences)
-
-    def add(self, code: str, place: str, level: str = "error", **params: Any) -> None:
-        words = text(f"export.verify.{code}", place=place, **params)
-        self.differences.append(Difference(level, place, code, words))
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "artefact": str(self.artefact),
-            "certificate": str(self.place),
-            "kind": self.certificate.kind,
-            "holds": self.holds,
-            "differences": [item.to_json() for item in self.differences],
-            "looked_at": self.looked_at,
-            "measured": None if self.measured is None else self.measured.to_json(),
-        }
+    def sure(self) -> Certificate:
+        assert self.certificate is not None
+        return self.certificate
 
 
-def run_verify(spec: VerifySpec, emit: Emit = nobody) -> Verified:
+def run_verify(spec: VerifySpec, emit: Emit = nobody) -> Looked:
     """Every difference between the artefact and its certificate. Every byte is read; ``deep`` also measures again.
 
     Raises:
         MissingCertificate: EXPORT-052. DamagedRecord: FILE-006. What the artefact raises when it is opened.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of no use to who asks
-    artefact = artefact_of(spec.model)
+    bare = bare_weights(spec.model)
+    artefact = bare.path if bare else artefact_of(_home_of(spec.model))
     place = Path(spec.certificate) if spec.certificate else certificate_place(artefact)
     if not place.is_file():
-        raise MissingCertificate(path=str(artefact), place=str(place))
-    found = Verified(artefact, place, Certificate.read(place))
-    for objection in objections(found.certificate):
+        if bare is None or spec.certificate:
+            raise MissingCertificate(path=str(artefact), place=str(place))
+        looked = Looked(artefact, place, None)
+        with watched(emit):
+            look_at_weights(looked, bare)
+        return looked
+    found = Verified(artefact, place, Certificate.read(place), bare=bare)
+    for objection in objections(found.sure):
         check = str(objection.params.get("check", place.name))
         words = text(f"registry.problem.{objection.code}", **objection.params)
-        found.differences.append(Difference("error", check, objection.code, words))
+        found.say(objection.code, check, words)
     with watched(emit):
+        if bare is not None and artefact.is_dir():
+            look_at_weights(found, bare)
         _check_files(found)
         _check_tensors(found)
         _check_fingerprint(found)
@@ -95,8 +81,14 @@ def run_verify(spec: VerifySpec, emit: Emit = nobody) -> Verified:
     return found
 
 
+def _home_of(ref: str) -> str:
+    """The folder of a model whose file of weights was named."""
+    path = Path(ref).expanduser()
+    return str(path.parent) if path.suffix == ".safetensors" and path.is_file() else ref
+
+
 def _check_files(found: Verified) -> None:
-    certificate = found.certificate
+    certificate = found.sure
     if not is_bound(certificate):
         found.add("unbound", found.place.name, "warning")
         return
@@ -107,7 +99,7 @@ def _check_files(found: Verified) -> None:
     for objection in file_objections(certificate, there, weights=weights):
         path = str(objection.params["path"])
         words = text(f"registry.problem.{objection.code}", **objection.params)
-        found.differences.append(Difference("error", path, objection.code, words))
+        found.say(objection.code, path, words)
     found.looked_at["files"] = len(certificate.files)
     found.looked_at["bytes"] = sum(file.size for file in there)
 
@@ -121,14 +113,11 @@ def _files_now(artefact: Path) -> list[ManifestFile]:
 
 def _check_tensors(found: Verified) -> None:
     """By name: absent, new, of another type or shape, of other numbers."""
-    wanted = found.certificate.tensors
+    wanted = found.sure.tensors
     if not wanted:
         return
     found.looked_at["tensors"] = len(wanted)
-    if found.artefact.is_dir():
-        now = tensor_list(ModelFolder.open(found.artefact))  # read a moment ago, with the files
-    else:
-        now = gguf_tensors(found.artefact)
+    now = _tensors_now(found)
     odd = sorted(name for name in wanted.keys() | now.keys() if wanted.get(name) != now.get(name))
     for name in odd[:_MOST_TENSORS]:
         code = "tensor_gone" if name not in now else "tensor_new" if name not in wanted else "tensor_other"
@@ -137,17 +126,28 @@ def _check_tensors(found: Verified) -> None:
         found.add("tensors_more", f"+{len(odd) - _MOST_TENSORS}", count=len(odd) - _MOST_TENSORS)
 
 
+def _tensors_now(found: Verified) -> dict[str, str]:
+    """The files were read a moment ago: hashes are known."""
+    if found.artefact.is_file() and is_gguf(str(found.artefact)):
+        return gguf_tensors(found.artefact)
+    return (
+        listed_tensors(found.bare.tensors()) if found.bare else tensor_list(ModelFolder.open(found.artefact))
+    )
+
+
 def _kind(told: str | None) -> str:
     return "-" if told is None else told
 
 
 def _check_fingerprint(found: Verified) -> None:
-    told, artefact = found.certificate.fingerprint, found.artefact
+    told, artefact = found.sure.fingerprint, found.artefact
     if artefact.is_file():
         now = {"file": sha256_file(artefact)} if "file" in told else {}
-    elif found.certificate.kind == "adapter":
+    elif found.sure.kind == "adapter":
         # Its own manifest changes with what is written about it; its files are held against the list above.
-        now = {} if is_bound(found.certificate) else {"adapter": make_manifest(artefact).sha256}
+        now = {} if is_bound(found.sure) else {"adapter": make_manifest(artefact).sha256}
+    elif found.bare is not None:
+        now = found.bare.fingerprint()
     else:
         now = fingerprint(artefact)
     for part in ("file", "adapter", *PARTS):
@@ -159,10 +159,12 @@ def _check_sources(found: Verified, spec: VerifySpec) -> None:
     """What it was made from, where it can be found, is still what it was."""
     named = {"base": spec.source, "source": spec.source, "adapter": spec.adapter}
     home = found.artefact if found.artefact.is_dir() else found.artefact.parent
-    for item in found.certificate.made_from:
+    for item in found.sure.made_from:
         role = str(item.get("role", ""))
         there = home / str(item["path"]) if item.get("path") else None
         place = named.pop(role, None) or (str(there) if there is not None and there.exists() else None)
+        if place is None and role in _FILES:
+            place = str(find_by_hash(item, home) or "") or None
         if place is None:
             found.add("source_unknown", role, "warning")
             continue
@@ -190,10 +192,7 @@ def _now(path: Path, item: dict[str, Any]) -> tuple[str, str]:
 
 def _measure_again(found: Verified, spec: VerifySpec) -> None:
     """Each check of the certificate passes again."""
-    kind = found.certificate.kind
-    named = {"adapter": spec.adapter} if kind == "merge" else {"adapter": None}
-    source = spec.source or recorded(found.artefact, "source") or recorded(found.artefact, "base")
-    again = measure(found.artefact, source, named["adapter"] or _adapter_of(found), kind, None)
+    again = _from_files(found, spec) or _from_models(found, spec)
     found.measured = again
     found.looked_at["checks"] = len(again.checks)
     for check in again.checks:
@@ -201,5 +200,33 @@ def _measure_again(found: Verified, spec: VerifySpec) -> None:
             found.add("check_again", check.name, value=check.value, limit=check.limit)
 
 
-def _adapter_of(found: Verified) -> str | None:
-    return recorded(found.artefact, "adapter") if found.certificate.kind == "merge" else None
+def _from_models(found: Verified, spec: VerifySpec) -> Certificate:
+    kind = found.sure.kind
+    adapter = (spec.adapter or recorded(found.artefact, "adapter")) if kind == "merge" else None
+    source = spec.source or recorded(found.artefact, "source") or recorded(found.artefact, "base")
+    return measure(found.artefact, source, adapter, kind, None)
+
+
+def _from_files(found: Verified, spec: VerifySpec) -> Certificate | None:
+    """Of what was made from pickles or from weights alone: they are opened as safely as then, and compared again.
+
+    They are looked for by their hash in the registry's store and in the folders of runs and models.
+
+    Raises:
+        SourceUnknown: EXPORT-051, they lie nowhere there. NotConvertible: EXPORT-034, they are not what they were.
+    """
+    items = [item for item in found.sure.made_from if item.get("role") in _FILES]
+    if not items:
+        return None
+    home = found.artefact if found.artefact.is_dir() else found.artefact.parent
+    with TemporaryDirectory(prefix="mozhu-verify-") as folder:
+        ref = spec.source
+        if ref is None:
+            there = {str(item.get("name", "")): find_by_hash(item, home) for item in items}
+            files = {name: path for name, path in there.items() if path is not None}
+            if len(files) < len(items):
+                raise SourceUnknown(path=str(found.artefact), flag="--source")
+            laid = lay_out(files, home, Path(folder) / "source")
+            ref = str(laid if len(files) > 1 else laid / next(iter(files)))
+        with opened(ref, Path(folder), nobody) as source:
+            return compared(source, found.artefact, found.sure.kind)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mozhu.engine.scoring.sealing import certified_files, is_whole, sealed
+from mozhu.engine.scoring.sealing import certified_files, is_whole, listed_tensors, sealed
 from mozhu.engine.weights.content import file_content
 from mozhu.engine.weights.fingerprint import fingerprint
 from mozhu.engine.weights.headers import TensorInfo, read_header
@@ -73,7 +73,7 @@ def weights_certificate(
     if is_whole(artefact):
         return sealed(KIND, checks, prints=fingerprint(artefact), **told)
     own = sorted(item for path in files for item in file_content(path).tensors)
-    listed = {name: f"{kind} {'x'.join(map(str, shape)) or '1'} {sha[:16]}" for name, kind, shape, sha in own}
+    listed = listed_tensors(own)
     prints = {"weights": sha256_json(own)}
     return sealed(KIND, checks, prints=prints, files=certified_files(artefact), tensors=listed, **told)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.engine.scoring.watching import each_of_size
-from mozhu.engine.weights.content import file_content
+from mozhu.engine.weights.content import TensorHash, file_content
 from mozhu.engine.weights.folder import ModelFolder, is_model_folder
 from mozhu.kernel.errors import MozhuError
 from mozhu.specs.records.certificate import Certificate, Check
@@ -86,10 +86,15 @@ def certified_files(folder: Path, *, fresh: bool = False) -> list[ManifestFile]:
 
 def tensor_list(folder: ModelFolder, *, fresh: bool = False) -> dict[str, str]:
     """``BF16 896x896 0123456789abcdef``: type, shape and the beginning of the hash of each tensor, by name."""
+    found = (item for shard in folder.shards for item in file_content(shard, fresh=fresh).tensors)
+    return listed_tensors(found)
+
+
+def listed_tensors(tensors: Iterable[TensorHash]) -> dict[str, str]:
+    """The same of tensors that need not be a model's."""
     return {
         name: f"{kind} {'x'.join(map(str, shape)) or '1'} {own[:_SHORT]}"
-        for shard in folder.shards
-        for name, kind, shape, own in file_content(shard, fresh=fresh).tensors
+        for name, kind, shape, own in tensors
     }
 
 
