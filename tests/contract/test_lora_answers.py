@@ -1,4 +1,4 @@
-"""A26 to A29, A40, A41: what seed 004 prints on adapters, in its corrected forms; the printed calls are answered."""
+"""A26 to A29, A37, A40, A41: what seed 004 prints on adapters, in corrected forms; the printed calls are answered."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import mozhu
 from mozhu.engine.inference.loaded import LoadedModel
+from mozhu.engine.weights.fingerprint import fingerprint
 from mozhu.engine.weights.load import load_model
 from mozhu.engine.weights.references import FoundModel
 from mozhu.kernel.errors import AdapterDoesNotFit, BaseMismatch, MissingExtra, NoSuchAdapter
@@ -103,6 +105,21 @@ def test_a28_an_adapter_of_another_base_is_refused(place: Path, tmp_path: Path) 
     model = mozhu.load(make_tiny_model(tmp_path / "other", "qwen2", seed=5), dtype="float32")
     with pytest.raises((BaseMismatch, AdapterDoesNotFit)):
         model.load_adapter(place / "first_adapter", adapter_name="adapter2")
+
+
+def test_a37_the_printed_merge_and_the_command_make_the_same_model_and_both_are_proved(place: Path) -> None:
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("base"), "first_adapter")
+    tokenizer = AutoTokenizer.from_pretrained("base")
+    merged_model = model.merge_and_unload()
+    merged_model.save_pretrained("path/to/merged_model")
+    tokenizer.save_pretrained("path/to/merged_model")
+    printed, ours = fingerprint("path/to/merged_model"), fingerprint("merged_model")
+    assert printed["weights"] == ours["weights"] and ours["template"] == fingerprint("base")["template"]
+    for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
+        assert (place / "merged_model" / name).is_file()
+    assert mozhu.verify("merged_model").holds
+    proved = mozhu.certify("path/to/merged_model", source="base", adapter="first_adapter").certificate
+    assert proved.kind == "merge" and proved.passed
 
 
 def test_a40_a41_a_merged_model_is_saved_as_printed_and_by_convert(place: Path) -> None:

@@ -78,6 +78,8 @@ def test_what_was_made_from_a_pickle_is_measured_again_wherever_the_pickle_lies(
     blob.parent.mkdir(parents=True)
     shutil.move(pickle, blob)
     assert looked(safe, deep=True).holds and looked(safe, deep=True).measured.kind == "weights"
+    shutil.copy(blob, tmp_path / "given.ckpt")
+    assert looked(safe, deep=True, source=str(tmp_path / "given.ckpt")).holds
     values = load_file(safe / "model.safetensors")
     save_file({**values, "a": values["a"] + 1}, safe / "model.safetensors", metadata={"format": "pt"})
     found = looked(safe, deep=True)

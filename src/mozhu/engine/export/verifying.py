@@ -158,6 +158,8 @@ def _check_fingerprint(found: Verified) -> None:
 def _check_sources(found: Verified, spec: VerifySpec) -> None:
     """What it was made from, where it can be found, is still what it was."""
     named = {"base": spec.source, "source": spec.source, "adapter": spec.adapter}
+    if spec.source and Path(spec.source).is_file():
+        named |= dict.fromkeys(_FILES, spec.source)
     home = found.artefact if found.artefact.is_dir() else found.artefact.parent
     for item in found.sure.made_from:
         role = str(item.get("role", ""))
