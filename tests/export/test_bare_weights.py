@@ -60,6 +60,7 @@ def test_a_gguf_file_alone_too(tmp_path) -> None:
     (tmp_path / "alone").mkdir()
     path = Path(shutil.copy(tmp_path / "x.gguf", tmp_path / "alone"))
     assert codes(looked(path)) == {"no_record", *CANNOT} and looked(path).looked_at["tensors"] == 26
+    assert codes(looked(path.parent)) == {"no_record", *CANNOT}, "the only one in its folder"
     path.write_bytes(path.read_bytes()[:-64])
     assert "header" in codes(looked(path))
 

@@ -56,6 +56,8 @@ def run_verify(spec: VerifySpec, emit: Emit = nobody) -> Looked:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of no use to who asks
     bare = bare_weights(spec.model)
     artefact = bare.path if bare else artefact_of(_home_of(spec.model))
+    if bare is None and artefact.is_file():  # the one GGUF file of a folder
+        bare = bare_weights(str(artefact))
     place = Path(spec.certificate) if spec.certificate else certificate_place(artefact)
     if not place.is_file():
         if bare is None or spec.certificate:
