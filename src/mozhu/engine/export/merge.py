@@ -58,8 +58,8 @@ def run_merge(spec: MergeSpec, folder: Path, emit: Emit) -> Outcome:
     identity = _identity(inputs, spec)
     work = Work(planned.shards, planned.sources, planned.changes, parse_size(spec.memory), identity)
     with staging_folder(target, "merging") as staging:
-        steps = Steps(emit, len(planned.sources), planned.size_bytes)
-        tally: Tally = load("mozhu.rooms", "write_weights")(work, staging, steps)
+        write = load("mozhu.rooms", "write_weights")  # before the clock of the steps runs: it takes a while
+        tally: Tally = write(work, staging, Steps(emit, len(planned.sources), planned.size_bytes))
         if not tally.changed:
             raise NoEffect(path=str(inputs.adapter.folder), reason=text("export.reason.all_equal"))
         certificate = _finish(spec, inputs, planned, tally, staging, emit)

@@ -83,8 +83,8 @@ def run_resave(spec: ConvertSpec, folder: Path, emit: Emit) -> Outcome:
         told = [source.stamps, spec.max_shard_size, spec.dtype, version("mozhu")]
         work = Work(plan.shards, plan.tensors, {}, _BUDGET_BYTES, sha256_json(told))
         with staging_folder(plan.target, "converting") as staging:
-            steps = Steps(emit, len(plan.tensors), plan.size_bytes)
-            tally: Tally = load("mozhu.rooms", "write_weights")(work, staging, steps)
+            write = load("mozhu.rooms", "write_weights")  # before the clock of the steps runs
+            tally: Tally = write(work, staging, Steps(emit, len(plan.tensors), plan.size_bytes))
             certificate = _finish(spec, source, plan, tally, staging, emit)
             make_folder(plan.target.parent)
             take_place(staging, plan.target)
