@@ -252,13 +252,31 @@ def test_the_printed_command_asks_for_the_same(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ("neftune_noise_alpha: 5\n", {"neftune_noise_alpha": 5.0}),
+        ("pure_bf16: true\n", {}),  # what an adapter adds is float32 all the same
+        ("finetuning_type: full\npure_bf16: true\n", {"master_weights": False}),
+        ("finetuning_type: full\n", {}),
+    ],
+)
+def test_noise_and_copies_in_float32_are_taken_over(changes: str, wanted: dict[str, Any]) -> None:
+    keys = [line.partition(":")[0] for line in changes.splitlines()]
+    kept = [line for line in LLAMA_FACTORY.splitlines(True) if line.partition(":")[0] not in keys]
+    if "full" in changes:
+        kept = [line for line in kept if not line.startswith("lora_")]
+    values = imported("".join(kept) + changes).values
+    names = ("dtype", "master_weights", "neftune_noise_alpha")
+    assert {name: values[name] for name in names if name in values} == {"dtype": "bfloat16", **wanted}
+
+
+@pytest.mark.parametrize(
     ("extra", "key"),
     [
         ("use_galore: true", "use_galore"),
         ("rope_scaling: linear", "rope_scaling"),
         ("neat_packing: true", "neat_packing"),
         ("train_on_prompt: true", "train_on_prompt"),
-        ("neftune_noise_alpha: 5", "neftune_noise_alpha"),
         ("adapter_name_or_path: old", "adapter_name_or_path"),
         ("optim: lion_8bit", "optim"),
         ("use_dft_loss: true", "use_dft_loss"),

@@ -48,6 +48,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "dpo": {"stage": "dpo", "dataset": "pairs.json", "save_total_limit": 2},
     "kto": {"stage": "kto", "dataset": "marked.json", "save_total_limit": 1},
     "full": {"train_type": "full", "learning_rate": 1e-3, "save_total_limit": 2},
+    "masters": {
+        "train_type": "full",
+        "dtype": "bfloat16",
+        "learning_rate": 1e-4,
+        "save_total_limit": 1,
+    },
+    "noise": {"neftune_noise_alpha": 5.0, "save_total_limit": 1},
     "rm": {"stage": "rm", "dataset": "pairs.json", "save_total_limit": 1},
     "pissa": {"lora_init": "pissa", "save_total_limit": 1},
     "best": {

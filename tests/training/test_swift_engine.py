@@ -200,6 +200,21 @@ def test_each_of_our_fields_reaches_ms_swift_under_its_own_name(spec: Any, tmp_p
     assert {name: found[name] for name in wanted} == wanted
 
 
+def test_float32_copies_are_float32_weights_that_ms_swift_multiplies_in_bfloat16(
+    spec: Any, tmp_path: Path
+) -> None:
+    names = ("torch_dtype", "bf16")
+    full = spec(engine="swift", train_type="full", neftune_noise_alpha=5.0)
+    for asked, wanted in (
+        (full, ("float32", True)),
+        (full.model_copy(update={"master_weights": False}), ("bfloat16", False)),
+        (spec(engine="swift"), ("bfloat16", False)),
+    ):
+        found = arguments(_setting(spec, tmp_path, spec=asked, dtype="bfloat16"))
+        assert tuple(found[name] for name in names) == wanted
+        assert found.get("neftune_noise_alpha") == asked.neftune_noise_alpha
+
+
 def test_nothing_is_passed_as_the_word_none(spec: Any, tmp_path: Path) -> None:
     """ms-swift reads its file as words: a null would arrive as the text "None"."""
     for changes in ({}, {"validates": False}, {"spec": spec(train_type="full")}, {"quantization": "4bit"}):

@@ -32,6 +32,8 @@ class TrainSpec(Spec):
     ``learning_rate`` None: chosen from the model's width (see ``engine/training/defaults.py``).
     ``warmup_steps`` None: ``warmup_ratio`` of all steps. ``min_lr_ratio``: where ``cosine_with_min_lr`` ends, as a
     share of the rate. ``max_grad_norm`` 0: gradients are not clipped.
+    ``master_weights``: every weight that is trained whole in half the width has a float32 copy that steps add to.
+    ``neftune_noise_alpha``: noise on the embeddings while learning, of at most alpha / sqrt(tokens x width) a row.
     ``gradient_checkpointing`` None: on a GPU whose memory would not be enough without it.
     ``target_modules`` empty: every linear layer of the model's blocks.
     ``max_length`` in tokens; None is the model's own limit, at most 2,048.
@@ -85,6 +87,8 @@ class TrainSpec(Spec):
     adam_epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, ge=0)
+    master_weights: bool = True
+    neftune_noise_alpha: float | None = Field(default=None, gt=0)
     max_length: Positive | None = None
     lora_rank: Positive = 8
     lora_alpha: Positive = 16

@@ -14,11 +14,14 @@ _OF_METHOD: dict[str, tuple[str, ...]] = {
     ),
     "target_modules": (*_LORA, "ia3"),
     "virtual_tokens": ("prefix",),
+    "master_weights": ("full",),
+    "neftune_noise_alpha": ("lora", "qlora", "full", "ia3", "prefix"),
 }
 # Field -> the stages that read it.
 _OF_SCHEDULE = {"min_lr_ratio": ("cosine_with_min_lr",)}
 _OF_OPTIMIZER = dict.fromkeys(("adam_beta1", "adam_beta2", "adam_epsilon"), ("adamw", "adamw_8bit"))
 _OF_STAGE: dict[str, tuple[str, ...]] = {
+    "neftune_noise_alpha": ("sft", "pt"),
     "beta": ("dpo", "orpo", "kto"),
     "dpo_loss": ("dpo",),
     "label_smoothing": ("dpo",),

@@ -209,11 +209,23 @@ def _memory_terms(
         "weights": weights,
         "adapter": 0 if spec.train_type == "full" else trainable * 4,
         "gradients": trainable * 4,
-        "optimizer": int(trainable * STATE_BYTES[spec.optimizer]),
+        "optimizer": int(trainable * _state_bytes(spec, half=number == 2)),
         "activations": activations * number // 4,
         "logits": tokens * vocabulary * 4 * 3,
         "libraries": _LIBRARIES_BYTES,
     }
+
+
+def _state_bytes(spec: TrainSpec, *, half: bool) -> float:
+    """Bytes the optimiser keeps for each trained number; of weights in half the width a float32 copy, or states as
+    narrow as they are.
+    """
+    found = STATE_BYTES[spec.optimizer]
+    if spec.train_type != "full" or not half:
+        return found
+    if spec.master_weights:
+        return found + 4.0
+    return found / 2 if spec.optimizer == "adamw" else found
 
 
 def _of_processes(spec: TrainSpec, memory: dict[str, int], on_gpu: bool) -> dict[str, int]:

@@ -22,6 +22,7 @@ from mozhu.engine.training.engines.hf_network import trainable_network
 from mozhu.engine.training.engines.hf_save import save_artefact
 from mozhu.engine.training.engines.hf_trainer import EventTrainer, Pace
 from mozhu.engine.training.engines.marked import ClassObjective, KtoObjective
+from mozhu.engine.training.engines.noise import EmbeddingNoise
 from mozhu.engine.training.engines.objective import Objective
 from mozhu.engine.training.engines.pissa import begin_pissa
 from mozhu.engine.training.engines.preference import DpoObjective, OrpoObjective, RewardObjective
@@ -72,6 +73,8 @@ class HfEngine:
         network = trainable_network(spec, described, place, data.classes, lies=lies)
         beginning = begin_pissa(network, folder) if spec.lora_init == "pissa" else None
         objective = _objective(spec, network, described, data, emit)
+        if spec.neftune_noise_alpha:
+            EmbeddingNoise(spec.neftune_noise_alpha).attach(network)
         if is_shared_out:
             shard(network, device, group.size)
         pace = Pace(total=_total_steps(spec, len(data.train)))
@@ -243,6 +246,7 @@ def _trainer(
         quality=Quality(spec.early_stopping, spec.early_stopping_delta),
         keep_best=spec.keep_best,
         samples=samples,
+        masters=spec.train_type == "full" and spec.master_weights,
         pace=pace,
         emit=emit,
         callbacks=[RunCallback(stop)],

@@ -21,6 +21,7 @@ from mozhu.engine.training.engines.callbacks import RunCallback
 from mozhu.engine.training.engines.finite import require_finite, require_finite_loss
 from mozhu.engine.training.engines.flat.thrift import tokens_at_once
 from mozhu.engine.training.engines.length_groups import LengthGroupedSampler
+from mozhu.engine.training.engines.masters import MasterWeights, needs_masters
 from mozhu.engine.training.engines.objective import Divisible, Objective
 from mozhu.engine.training.engines.quality import Quality
 from mozhu.engine.training.engines.samples import Samples
@@ -128,6 +129,7 @@ class EventTrainer(Trainer):
         quality: Quality | None = None,
         keep_best: bool = False,
         samples: Samples | None = None,
+        masters: bool = False,
         **options: Any,
     ) -> None:
         self.objective: Objective = objective
@@ -150,6 +152,7 @@ class EventTrainer(Trainer):
         self.quality = quality or Quality()
         self.keep_best = keep_best
         self.samples = samples
+        self.masters = masters
         self._validated: tuple[int, dict[str, float]] | None = None
         self._untold: tuple[float, int] | None = None
         self.restart_clock()
@@ -163,6 +166,14 @@ class EventTrainer(Trainer):
         lengths = [self.objective.length(example) for example in self.train_examples]
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return LengthGroupedSampler(size, lengths=lengths, seed=self.args.seed)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Over float32 copies of weights of half the width, where that is asked for."""
+        is_new = self.optimizer is None
+        found = super().create_optimizer(model)
+        if is_new and self.masters and not self.is_deepspeed_enabled and needs_masters(self.model):
+            found = self.optimizer = MasterWeights(found)
+        return found
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

@@ -23,6 +23,7 @@ TABLE: dict[str, tuple[str, Any]] = {
     "learning_rate": ("learning_rate", number),
     "weight_decay": ("weight_decay", number),
     "max_grad_norm": ("max_grad_norm", number),
+    "neftune_noise_alpha": ("neftune_noise_alpha", number),
     "seed": ("seed", whole),
     "sequence_len": ("max_length", whole),
     "default_system_message": ("system", word),
@@ -164,7 +165,6 @@ UNSUPPORTED = {
     "gptq": "quantiser_nested",
     "peft_trainable_token_indices": "modules_to_save",
     "loraplus_*": "loraplus",
-    "neftune_noise_alpha": "neftune",
     "relora*": "freeze",
     "jagged_*": "freeze",
     "lisa_*": "freeze",
@@ -248,6 +248,7 @@ def fill(work: Work, *, replaced: dict[str, str]) -> None:
             "fp16": "float16",
         },
     )
+    shared.master_weights(work, "bf16", work.has("bf16") and str(work.given["bf16"].value).lower() == "full")
     shared.saving(work)
     shared.evaluating(work, default="epoch" if not work.has("eval_steps") else "steps")
     shared.logging(work)

@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[str, Any]] = {
     "default_system": ("system", word),
     "use_rslora": ("use_rslora", switch),
     "use_dora": ("use_dora", switch),
+    "neftune_noise_alpha": ("neftune_noise_alpha", number),
 }
 # Key, or the beginning of keys (with *), -> why it changes nothing of what is learned here.
 IDLE = {
@@ -138,7 +139,6 @@ UNSUPPORTED = {
     "use_llama_pro": "freeze",
     "additional_target": "modules_to_save",
     "loraplus_*": "loraplus",
-    "neftune_noise_alpha": "neftune",
     "mix_strategy": "mixing",
     "interleave_probs": "mixing",
     "streaming": "streaming",
@@ -197,6 +197,7 @@ def fill(work: Work, *, replaced: dict[str, str]) -> None:
     shared.optimiser(work, "optim")
     shared.batches(work, "per_device_train_batch_size", accumulation=1)
     shared.dtype(work, None, {"pure_bf16": "bfloat16", "bf16": "bfloat16", "fp16": "float16"})
+    shared.master_weights(work, "pure_bf16", work.get("pure_bf16", switch))
     shared.saving(work)
     shared.evaluating(work, default="no")
     shared.logging(work)

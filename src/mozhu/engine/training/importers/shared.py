@@ -184,6 +184,16 @@ def dtype(work: Work, choice: str | None, flags: dict[str, str]) -> None:
             _quiet(work, key, "dtype_off")
 
 
+def master_weights(work: Work, key: str, is_pure: bool) -> None:
+    """A pure half-width training has no float32 copies; it counts where every weight is trained."""
+    if (
+        is_pure
+        and work.values.get("train_type") == "full"
+        and work.values.get("dtype") in {"bfloat16", "float16"}
+    ):
+        work.put("master_weights", False, key)
+
+
 def saving(work: Work) -> None:
     """Checkpoints: every so many steps, or each epoch."""
     strategy = work.get("save_strategy", lower)

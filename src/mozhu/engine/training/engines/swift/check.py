@@ -40,6 +40,8 @@ _TOLD = frozenset(
         "adam_epsilon",
         "weight_decay",
         "max_grad_norm",
+        "master_weights",
+        "neftune_noise_alpha",
         "max_length",
         "beta",
         "dpo_loss",

@@ -62,6 +62,12 @@ def _optimiser(name: str) -> Callable[[Setting], Value]:
     return lambda s: optimiser_arguments(s.spec, s.steps)[name]
 
 
+def _has_masters(setting: Setting) -> bool:
+    """Weights in float32 that are multiplied in bfloat16: ms-swift's way to have what engine hf has with copies."""
+    spec = setting.spec
+    return spec.train_type == "full" and spec.master_weights and setting.dtype == "bfloat16"
+
+
 # Theirs <- ours. A value of None leaves the field out; nothing is ever passed as the word "None".
 TABLE: dict[str, Callable[[Setting], Value]] = {
     # what is trained
@@ -69,10 +75,11 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "model_type": lambda s: PLUGIN,
     "template": lambda s: PLUGIN,
     "task_type": lambda s: "causal_lm",
-    "torch_dtype": lambda s: s.dtype,
+    "torch_dtype": lambda s: "float32" if _has_masters(s) else s.dtype,
     "attn_impl": lambda s: "flash_attn" if s.flat else "sdpa",
     "use_cpu": lambda s: s.device == "cpu",
-    "bf16": lambda s: False,  # the base keeps its number type and an adapter its float32, as in engine hf
+    # else the base keeps its number type and an adapter its float32, as in engine hf
+    "bf16": _has_masters,
     "fp16": lambda s: False,
     "quant_method": lambda s: None if s.quantization == "none" else "bnb",
     "quant_bits": lambda s: {"4bit": 4, "8bit": 8}.get(s.quantization),
@@ -134,6 +141,7 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     **{name: _optimiser(name) for name in OPTIMISER},
     "label_smoothing_factor": lambda s: 0.0,
     "router_aux_loss_coef": lambda s: 0.0,
+    "neftune_noise_alpha": lambda s: s.spec.neftune_noise_alpha,
     "seed": lambda s: s.spec.seed,
     "data_seed": lambda s: s.spec.seed,
     "full_determinism": lambda s: False,
