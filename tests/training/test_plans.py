@@ -14,6 +14,7 @@ from mozhu.engine.training.defaults import learning_rate, max_length, target_mod
 from mozhu.engine.training.forecast import forecast
 from mozhu.engine.training.preflight import preflight
 from mozhu.engine.weights.folder import ModelFolder
+from mozhu.kernel.files import write_jsonl
 from mozhu.kernel.machine import Machine, describe
 from mozhu.testing.tiny_models import make_tiny_model
 
@@ -56,6 +57,25 @@ def test_the_forecast_counts_what_the_run_then_does(spec: Any, tmp_path: Path, e
     outcome = run_training(asked, tmp_path / "run", events)
     assert told.steps == outcome.details["steps"] == 6
     assert told.rows == 9 and told.validation_rows == 1
+
+
+@pytest.mark.parametrize("steps", [2, 7])
+def test_the_forecast_knows_that_an_epoch_ends_with_a_smaller_batch(
+    steps: int, spec: Any, tmp_path: Path, events: Any
+) -> None:
+    """Ten rows of one length in batches of four: 4, 4 and 2 rows, and again."""
+    from mozhu.engine.training.run import run_training
+
+    write_jsonl(tmp_path / "rows.jsonl", [{"text": f"第{number}行，山高水长。"} for number in range(10)])
+    rows = {"dataset": str(tmp_path / "rows.jsonl"), "stage": "pt", "validation_split": 0.0}
+    asked = spec(**rows, max_steps=steps, batch_size=2, gradient_accumulation_steps=2)
+    run_training(asked, tmp_path / "run", events)
+    told = forecast(asked, describe())  # the tokens are kept now: lengths are no guess
+    assert (
+        told.tokens
+        == events.of("step")[-1]["tokens"]
+        == told.tokens_per_epoch * (8 if steps == 2 else 24) // 10
+    )
 
 
 def test_the_forecast_gets_better_after_one_run(spec: Any, tmp_path: Path, events: Any) -> None:

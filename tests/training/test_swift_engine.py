@@ -28,6 +28,8 @@ from mozhu.engine.training.engines.swift.fields import TABLE, Setting, arguments
 from mozhu.engine.training.engines.swift.hand_over import PLUGIN
 from mozhu.engine.training.run import run_training
 from mozhu.engine.training.stop import StopFlag
+from mozhu.engine.weights.load import load_model
+from mozhu.engine.weights.references import find_model
 from mozhu.kernel.errors import EngineMissing, EngineStopped, LossNotFinite, UnsupportedByEngine
 from mozhu.kernel.files import write_jsonl
 from mozhu.workspace.environments.install import described
@@ -493,9 +495,82 @@ def test_both_engines_see_the_same_pairs_and_lose_the_same(
     assert all(set(labels) != {-100} for labels in first["labels"])
 
 
-def test_what_it_learns_otherwise_from_pairs_is_refused(spec: Any, engines: Path) -> None:
-    for stage in ("kto", "rm", "classification"):
-        found = swift.SwiftEngine().check(spec(engine="swift", stage=stage))
-        assert "stage" in {each.params.get("field") for each in found if each.level == "error"}
-    whole = swift.SwiftEngine().check(spec(engine="swift", stage="dpo", train_type="full"))
-    assert "train_type" in {each.params.get("field") for each in whole if each.level == "error"}
+def test_what_it_learns_otherwise_is_refused(spec: Any, engines: Path) -> None:
+    for asked, field in (
+        ({"stage": "dpo", "train_type": "full"}, "train_type"),
+        ({"stage": "kto", "train_type": "full"}, "train_type"),
+        ({"stage": "rm", "train_type": "full"}, "train_type"),
+        ({"stage": "kto", "lora_dropout": 0.1}, "lora_dropout"),
+    ):
+        found = swift.SwiftEngine().check(spec(engine="swift", **asked))
+        assert field in {each.params.get("field") for each in found if each.level == "error"}
+    found = swift.SwiftEngine().check(spec(engine="swift", stage="kto", wanted_weight=1.5))
+    assert {each.params.get("field") for each in found if each.level == "error"} == {None}
+
+
+def test_marked_rows_and_heads_reach_ms_swift_under_its_own_names(spec: Any, tmp_path: Path) -> None:
+    kto = arguments(_setting(spec, tmp_path, spec=spec(stage="kto", wanted_weight=1.5, beta=0.3)))
+    wanted = {"rlhf_type": "kto", "desirable_weight": 1.5, "undesirable_weight": 1.0, "beta": 0.3}
+    assert {name: kto[name] for name in wanted} == wanted and kto["task_type"] == "causal_lm"
+    rm = arguments(_setting(spec, tmp_path, spec=spec(stage="rm")))
+    assert (rm["rlhf_type"], rm["task_type"], rm["num_labels"]) == ("rm", "seq_cls", 1)
+    assert not {"beta", "desirable_weight", "problem_type"} & set(rm)
+    classes = arguments(_setting(spec, tmp_path, spec=spec(stage="classification"), labels=3))
+    assert (classes["task_type"], classes["num_labels"]) == ("seq_cls", 3)
+    assert classes["problem_type"] == "single_label_classification" and "rlhf_type" not in classes
+
+
+def _rows_of(stage: str) -> list[dict[str, Any]]:
+    if stage == "rm":
+        return [
+            {
+                "prompt": f"第{n}个问题",
+                "chosen": f"好的回答{n}。" + "山高水长。" * (n % 3),
+                "rejected": f"不知道{n}",
+            }
+            for n in range(10)
+        ]
+    if stage == "kto":
+        return [
+            {"prompt": f"第{n}个问题", "completion": f"回答{n}" * (1 + n % 3), "label": bool(n % 2)}
+            for n in range(10)
+        ]
+    return [{"text": f"第{n}句话" * (1 + n % 3), "label": ("好", "坏", "一般")[n % 3]} for n in range(12)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["kto", "rm", "classification"])
+def test_both_engines_mark_and_score_the_same_rows_and_lose_the_same(
+    stage: str, spec: Any, tmp_path: Path, events: Any, with_swift: None
+) -> None:
+    """One batch of all rows: their order changes only which answers KTO exchanges, and that counts after a step."""
+    rows = _rows_of(stage)
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    asked = {
+        "dataset": str(tmp_path / "rows.jsonl"),
+        "stage": stage,
+        "batch_size": 16,
+        "max_steps": 3,
+        "lr_scheduler": "constant",
+        "validation_split": 0.3,
+        **({"beta": 0.3, "wanted_weight": 1.5} if stage == "kto" else {}),
+    }
+    told = {name: type(events)() for name in ("hf", "swift")}
+    outcomes = {
+        name: run_training(spec(engine=name, **asked), tmp_path / name, heard) for name, heard in told.items()
+    }
+    ours, theirs = told["hf"], told["swift"]
+    assert theirs.of("step")[0]["loss"] == pytest.approx(ours.of("step")[0]["loss"], abs=1e-4)
+    assert theirs.of("eval")[0]["loss"] == pytest.approx(ours.of("eval")[0]["loss"], abs=1e-4)
+    assert theirs.of("eval")[0]["rows"] == ours.of("eval")[0]["rows"]
+    assert theirs.of("step")[0]["tokens"] == ours.of("step")[0]["tokens"]
+    assert sorted(theirs.of("step")[0]["rows"]) == sorted(ours.of("step")[0]["rows"])
+    assert theirs.of("step")[2]["loss"] < theirs.of("step")[0]["loss"]
+    assert "eval_perplexity" not in outcomes["swift"].metrics
+    if stage != "kto":  # the second step is of the same rows, too
+        assert theirs.of("step")[1]["loss"] == pytest.approx(ours.of("step")[1]["loss"], abs=1e-4)
+        heads = [json.loads((tmp_path / name / "lora_adapter" / "head.json").read_text()) for name in told]
+        assert heads[0] == heads[1]
+    assert set(_adapter(tmp_path / "swift")) == set(_adapter(tmp_path / "hf"))
+    again = load_model(find_model(str(tmp_path / "swift" / "lora_adapter")))
+    assert again.training is False

@@ -47,6 +47,7 @@ class Forecast:
     rows: int
     validation_rows: int
     tokens_per_epoch: int
+    tokens: int
     steps: int
     epochs: float
     trainable_parameters: int
@@ -115,11 +116,13 @@ def _forecast(spec: TrainSpec, machine: Machine) -> Forecast:
     memory = _of_processes(spec, memory, gpu is not None)
     flops, learnt = _speed(model, machine, gpu is not None)
     flops *= _gpus_that_share(spec) if gpu else 1
-    tokens = per_epoch * steps / steps_an_epoch
+    seen = rows_of_steps(steps, trained, spec.total_batch)
+    tokens = int(per_epoch * seen / trained)
     return Forecast(
         rows=trained,
         validation_rows=validation,
         tokens_per_epoch=per_epoch,
+        tokens=tokens,
         steps=steps,
         epochs=round(steps / steps_an_epoch, 2),
         trainable_parameters=trainable,
@@ -134,6 +137,12 @@ def _forecast(spec: TrainSpec, machine: Machine) -> Forecast:
         learnt=learnt,
         checkpointing=bool(spec.gradient_checkpointing),
     )
+
+
+def rows_of_steps(steps: int, rows: int, batch: int) -> int:
+    """How many rows ``steps`` read: an epoch ends with a smaller batch where ``rows`` are no multiple of ``batch``."""
+    epochs, rest = divmod(steps, max(1, math.ceil(rows / batch)))
+    return epochs * rows + min(rest * batch, rows)
 
 
 def learn_speed(model: ModelFolder, spec: TrainSpec, tokens: int, seconds: float, device: str) -> None:

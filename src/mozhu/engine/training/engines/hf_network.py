@@ -17,6 +17,7 @@ from mozhu.engine.weights.device import pick_dtype
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.head_record import Head
 from mozhu.engine.weights.load import load_base
+from mozhu.engine.weights.new_head import begin_head, new_head
 from mozhu.kernel.errors import UnsupportedTraining
 from mozhu.specs.train import TrainSpec
 
@@ -52,6 +53,8 @@ def trainable_network(
         options["distributed_config"] = DistributedConfig(tp_size=spec.tensor_parallel, tp_plan="auto")
     head = _head(spec, classes)
     model = load_base(described, lies or place, dtype, head=head, **options)
+    if head is not None:
+        begin_head(model, new_head(described, head["num_labels"], spec.seed))
     model.config.use_cache = False
     use_kernels(model, chosen_kernels(spec, place.type))
     if spec.train_type == "full":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mozhu.engine.training.engines.swift.fields import SCORING
+from mozhu.engine.weights.head_record import write_head_record
 from mozhu.engine.weights.tokenizer import load_tokenizer
 from mozhu.kernel.errors import EngineStopped
 from mozhu.kernel.files import read_json, replacing_folder, write_json
@@ -14,14 +17,17 @@ _ADAPTER = ("adapter_model.safetensors",)
 _GENERATION = "generation_config.json"
 
 
-def keep_adapter(checkpoint: Path, base: Path, artefact: Path) -> None:
+def keep_adapter(checkpoint: Path, base: Path, artefact: Path, stage: str, classes: Sequence[str]) -> None:
     """``artefact`` holds the adapter as PEFT reads it, on ``base``."""
     config: dict[str, Any] = read_json(checkpoint / "adapter_config.json")
     config["base_model_name_or_path"] = str(base)
-    config["modules_to_save"] = config.get("modules_to_save") or None
+    scores = stage in SCORING  # ms-swift names heads that these models do not have as well
+    config["modules_to_save"] = ["classifier", "score"] if scores else config.get("modules_to_save") or None
     with replacing_folder(artefact) as temporary:
         _copy(checkpoint, _ADAPTER, temporary)
         write_json(temporary / "adapter_config.json", config)
+        if scores:
+            write_head_record(temporary, stage, classes)
         load_tokenizer(base).save_pretrained(temporary)
 
 

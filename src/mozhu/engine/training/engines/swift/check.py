@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mozhu.engine.training.engines.swift.fields import PREFERENCES, TESTED
+from mozhu.engine.training.engines.swift.fields import SCORING, TESTED
 from mozhu.engine.training.quantisation import LIBRARY, method_of, wanted_quantisation
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
@@ -20,7 +20,6 @@ from mozhu.workspace.environments.record import Environment, find_environment
 ENGINE = "swift"
 TITLE = "ms-swift"
 _METHODS = ("lora", "qlora", "full")
-_STAGES = ("sft", "pt", *PREFERENCES)
 # Fields that fields.py gives to ms-swift.
 _TOLD = frozenset(
     {
@@ -46,6 +45,8 @@ _TOLD = frozenset(
         "beta",
         "dpo_loss",
         "label_smoothing",
+        "wanted_weight",
+        "unwanted_weight",
         "lora_rank",
         "lora_alpha",
         "lora_dropout",
@@ -117,7 +118,7 @@ def used_quantisation(spec: TrainSpec, environment: Environment) -> str:
 def lays_flat(spec: TrainSpec, environment: Environment) -> bool:
     """Whether a batch's rows are laid end to end, for which ms-swift needs flash attention."""
     has_kernel = bool(environment.version("flash-attn"))
-    if spec.stage in PREFERENCES:
+    if spec.stage not in {"sft", "pt"}:
         return False
     return spec.packing and has_kernel and wanted_device(spec, environment) == "cuda"
 
@@ -136,11 +137,13 @@ def _refused(spec: TrainSpec, environment: Environment | None) -> Iterator[tuple
     """Field, value and why, for all that ms-swift cannot do as we mean it."""
     if spec.train_type not in _METHODS:
         yield "train_type", spec.train_type, text("train.swift.method")
-    stage = getattr(spec, "stage", "sft")
-    if stage not in _STAGES:
-        yield "stage", stage, text("train.swift.stage")
-    if stage == "dpo" and spec.train_type == "full":
+    stage = spec.stage
+    if stage in {"dpo", "kto"} and spec.train_type == "full":
         yield "train_type", spec.train_type, text("train.swift.reference")
+    if stage in SCORING and spec.train_type == "full":
+        yield "train_type", spec.train_type, text("train.swift.whole_head")
+    if stage == "kto" and spec.lora_dropout:
+        yield "lora_dropout", spec.lora_dropout, text("train.swift.no_dropout")
     if spec.lora_init != "default" and spec.train_type != "full":
         yield "lora_init", spec.lora_init, text("train.swift.init")
     if spec.device == "mps":

@@ -70,11 +70,12 @@ class Curve:
             "rows": list(told["rows"]),
         }
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self, *, of_tokens: bool = True) -> dict[str, float]:
         found = {"train_loss": self.loss_smooth}
         if self.evals:
             found["eval_loss"] = self.evals[max(self.evals)]
-            found["eval_perplexity"] = perplexity(found["eval_loss"])
+            if of_tokens:
+                found["eval_perplexity"] = perplexity(found["eval_loss"])
         return found
 
     def facts(self, device: str, threads: int, version: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +23,13 @@ from mozhu.engine.training.engines.swift.check import (
     wanted_device,
 )
 from mozhu.engine.training.engines.swift.curve import Curve, perplexity
-from mozhu.engine.training.engines.swift.fields import PREFERENCES, Setting, arguments, verb_of
+from mozhu.engine.training.engines.swift.fields import SCORING, Setting, arguments, verb_of
 from mozhu.engine.training.engines.swift.hand_over import PLUGIN, Link, hand_over
 from mozhu.engine.training.engines.swift.process import SwiftProcess
 from mozhu.engine.training.stop import StopFlag
 from mozhu.engine.weights.device import pick_dtype
 from mozhu.engine.weights.folder import ModelFolder
+from mozhu.engine.weights.new_head import new_head
 from mozhu.engine.weights.references import FoundModel
 from mozhu.kernel.errors import EngineMissing, EngineStopped, LossNotFinite, UnsupportedByEngine
 from mozhu.kernel.files import read_jsonl, write_json
@@ -61,7 +63,7 @@ class SwiftEngine:
         environment = _usable(spec)
         threads = spec.threads or free_core_count()
         remove_incomplete(folder)
-        link = hand_over(data, folder / _PRIVATE, threads)
+        link = hand_over(data, folder / _PRIVATE, threads, spec.stage, _head(spec, model, data))
         resume = last_checkpoint(folder)
         setting = _setting(spec, model, data, folder, environment, resume)
         write_json(link.arguments, arguments(setting))
@@ -75,7 +77,7 @@ class SwiftEngine:
                 message=text("train.swift.started", title=TITLE, version=version, device=setting.device),
             )
             _train(environment, link, setting, threads, curve, emit)
-        return _finish(setting, model, curve, threads, environment)
+        return _finish(setting, model, curve, threads, environment, data.classes)
 
 
 def _usable(spec: TrainSpec) -> Environment:
@@ -88,6 +90,12 @@ def _usable(spec: TrainSpec) -> Environment:
         lines = [text(f"train.{finding.code}.what", **finding.params) for finding in problems]
         raise UnsupportedByEngine(engine=ENGINE, problems="\n  ".join(lines))
     return environment
+
+
+def _head(spec: TrainSpec, model: FoundModel, data: TrainingData) -> torch.Tensor | None:
+    if spec.stage not in SCORING:
+        return None
+    return new_head(ModelFolder.open(model.base), len(data.classes) or 1, spec.seed)
 
 
 def _setting(
@@ -116,6 +124,7 @@ def _setting(
         quantization=used_quantisation(spec, environment),
         flat=lays_flat(spec, environment),
         plugin=PLUGIN,
+        labels=len(data.classes) or 1,
         resume=resume.absolute() if resume else None,
     )
 
@@ -153,7 +162,9 @@ def _tell(told: dict[str, object], setting: Setting, curve: Curve, emit: Emit) -
     elif kind == "eval":
         curve.evals[step] = float(str(told["loss"]))
         rows = int(str(told["rows"]))
-        words = {} if setting.spec.stage in PREFERENCES else {"perplexity": perplexity(curve.evals[step])}
+        words = (
+            {} if setting.spec.stage not in {"sft", "pt"} else {"perplexity": perplexity(curve.evals[step])}
+        )
         emit("eval", step=step, rows=rows, loss=curve.evals[step], **words)
     elif kind == "checkpoint":
         remove_oldest(setting.folder, setting.spec.save_total_limit)
@@ -163,7 +174,12 @@ def _tell(told: dict[str, object], setting: Setting, curve: Curve, emit: Emit) -
 
 
 def _finish(
-    setting: Setting, model: FoundModel, curve: Curve, threads: int, environment: Environment
+    setting: Setting,
+    model: FoundModel,
+    curve: Curve,
+    threads: int,
+    environment: Environment,
+    classes: Sequence[str],
 ) -> Trained:
     """The last checkpoint as our artefact.
 
@@ -180,11 +196,11 @@ def _finish(
         keep_model(last, model.base, artefact, setting.dtype)
     else:
         kind, artefact = "adapter", folder / "lora_adapter"
-        keep_adapter(last, model.base, artefact)
+        keep_adapter(last, model.base, artefact, spec.stage, classes)
     link_final(folder, artefact)
     _tidy(folder)
     facts = curve.facts(setting.device, threads, f"{TITLE} {environment.version(TITLE)}")
-    return Trained(kind, artefact, step, curve.metrics(), facts)
+    return Trained(kind, artefact, step, curve.metrics(of_tokens=spec.stage in {"sft", "pt"}), facts)
 
 
 def _tidy(folder: Path) -> None:

@@ -11,8 +11,10 @@ from mozhu.engine.training.optimiser import optimiser_arguments
 from mozhu.specs.train import TrainSpec
 
 PLUGIN = "mozhu_rows"
-# The stages that are learned from pairs of answers, with `swift rlhf`.
-PREFERENCES = ("dpo", "orpo")
+# The stages that are learned with `swift rlhf`, from pairs of answers or from marked ones.
+PREFERENCES = ("dpo", "orpo", "kto", "rm")
+# The stages whose models score rows instead of writing.
+SCORING = ("rm", "classification")
 # The versions (major.minor) that the table below was tried with.
 TESTED = ("4.6",)
 
@@ -22,6 +24,7 @@ class Setting:
     """What a spec becomes on this machine, with this model and these rows.
 
     ``steps`` are optimisation steps in all, ``an_epoch`` those of one pass over the rows. ``device`` is cpu or cuda.
+    ``labels``: numbers that a scoring head says.
     ``flat``: rows are laid end to end, for which the environment needs flash attention.
     """
 
@@ -39,6 +42,7 @@ class Setting:
     quantization: str
     flat: bool
     plugin: Path
+    labels: int = 1
     resume: Path | None = None
 
 
@@ -74,7 +78,9 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "model": lambda s: str(s.base),
     "model_type": lambda s: PLUGIN,
     "template": lambda s: PLUGIN,
-    "task_type": lambda s: "causal_lm",
+    "task_type": lambda s: "seq_cls" if s.spec.stage in SCORING else "causal_lm",
+    "num_labels": lambda s: s.labels if s.spec.stage in SCORING else None,
+    "problem_type": lambda s: "single_label_classification" if s.spec.stage == "classification" else None,
     "torch_dtype": lambda s: "float32" if _has_masters(s) else s.dtype,
     "attn_impl": lambda s: "flash_attn" if s.flat else "sdpa",
     "use_cpu": lambda s: s.device == "cpu",
@@ -87,10 +93,12 @@ TABLE: dict[str, Callable[[Setting], Value]] = {
     "bnb_4bit_use_double_quant": lambda s: True if s.quantization == "4bit" else None,
     "bnb_4bit_compute_dtype": lambda s: s.dtype if s.quantization == "4bit" else None,
     # preferences
-    "rlhf_type": lambda s: _of_pairs(s, s.spec.stage),
-    "beta": lambda s: _of_pairs(s, s.spec.beta),
+    "rlhf_type": lambda s: s.spec.stage if s.spec.stage in PREFERENCES else None,
+    "beta": lambda s: s.spec.beta if s.spec.stage in ("dpo", "orpo", "kto") else None,
     "loss_type": lambda s: s.spec.dpo_loss if s.spec.stage == "dpo" else None,
     "label_smoothing": lambda s: s.spec.label_smoothing if s.spec.stage == "dpo" else None,
+    "desirable_weight": lambda s: s.spec.wanted_weight if s.spec.stage == "kto" else None,
+    "undesirable_weight": lambda s: s.spec.unwanted_weight if s.spec.stage == "kto" else None,
     # how: ms-swift 3 called this train_type
     "tuner_backend": lambda s: "peft",
     "tuner_type": lambda s: "full" if s.spec.train_type == "full" else "lora",
@@ -183,10 +191,6 @@ def arguments(setting: Setting) -> dict[str, Any]:
 def verb_of(spec: TrainSpec) -> str:
     """The command of ms-swift that trains ``spec``."""
     return "rlhf" if spec.stage in PREFERENCES else "sft"
-
-
-def _of_pairs(setting: Setting, value: Value) -> Value:
-    return value if setting.spec.stage in PREFERENCES else None
 
 
 def _lora(setting: Setting, value: Value) -> Value:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mozhu.engine.data.encoding import IGNORED, EncodedExample
 from mozhu.engine.data.token_store import StoreWriter, TokenStore
 from mozhu.engine.training.engine import TrainingData
-from mozhu.engine.training.staged import Pairs
+from mozhu.engine.training.staged import MarkedRows, Pairs
 from mozhu.kernel.files import make_folder, write_json, writing
 
 PLUGIN = Path(__file__).parent / "inside" / "mozhu_rows.py"
@@ -42,9 +44,12 @@ class Link:
         return self.folder / "swift.json"
 
 
-def hand_over(data: TrainingData, folder: Path, threads: int) -> Link:
+def hand_over(
+    data: TrainingData, folder: Path, threads: int, stage: str = "sft", head: torch.Tensor | None = None
+) -> Link:
     """A fresh link in ``folder``: what an earlier start of this run left there counts no more.
 
+    ``head``: the weights that a new scoring head begins with.
     ``MOZHU_FIRST_BATCH`` names a file for the first training batch as the engine collated it, for whoever doubts it.
     """
     link = Link(make_folder(folder))
@@ -57,17 +62,24 @@ def hand_over(data: TrainingData, folder: Path, threads: int) -> Link:
     paired = isinstance(data.train, Pairs)
     places = {"events": str(link.events), "stop": str(link.stop)}
     shown = os.environ.get("MOZHU_FIRST_BATCH")
-    write_json(
-        link.file, {"parts": parts, "paired": paired, **places, "threads": threads, "first_batch": shown}
-    )
+    what = {"parts": parts, "paired": paired, "stage": stage, "head": _keep_head(head, folder)}
+    write_json(link.file, {**what, **places, "threads": threads, "first_batch": shown})
     return link
+
+
+def _keep_head(head: torch.Tensor | None, folder: Path) -> str | None:
+    """Numbers as JSON: float32 comes back from them as it was."""
+    if head is None:
+        return None
+    write_json(folder / "head.json", head.tolist())
+    return str((folder / "head.json").absolute())
 
 
 def _place(examples: Sequence[Any], folder: Path) -> dict[str, Any]:
     """Where the rows lie: as they are when they lie on disk already, else written to ``folder``; of pairs both
     sides, one after the other.
     """
-    if isinstance(examples, Pairs):
+    if isinstance(examples, (Pairs, MarkedRows)):
         examples = examples.store
     if isinstance(examples, TokenStore):
         chosen = str(examples.chosen.absolute()) if examples.chosen is not None else None

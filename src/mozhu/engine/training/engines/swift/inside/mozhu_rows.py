@@ -28,8 +28,10 @@ from swift.dataset import DatasetMeta, register_dataset
 from swift.dataset.dataset_meta import BaseDatasetLoader
 from swift.model import ModelMeta, register_model
 from swift.model.register import ModelLoader
+from swift.pipelines.train import rlhf
 from swift.rlhf_trainers.rlhf_mixin import RLHFTrainerMixin
 from swift.template import Template, TemplateMeta, register_template
+from swift.trainers.trainer import Trainer
 
 NAME = "mozhu_rows"
 IGNORED = -100
@@ -47,6 +49,7 @@ class Rows:
         self._span_ends = _numbers(place / "span_ends.i64", "<i8")
         self._names = _numbers(place / "rows.txt", "u1")
         self._name_ends = _numbers(place / "row_ends.i64", "<i8")
+        self._marks = _numbers(place / "marks.i32", "<i4")
         self._chosen = _numbers(Path(chosen), "<i8") if chosen else None
 
     def __len__(self) -> int:
@@ -62,6 +65,13 @@ class Rows:
             labels[start:end] = ids[start:end]
         labels[:1] = [IGNORED]
         return ids, labels
+
+    def mark(self, index: int) -> int:
+        """1 where an answer is wanted and 0 where not, or the number of a class."""
+        return int(self._marks[self._number(index)])
+
+    def last_ids(self) -> set[int]:
+        return {int(_piece(self._ids, self._ends, self._number(row))[-1]) for row in range(len(self))}
 
     def length(self, index: int) -> int:
         return len(_piece(self._ids, self._ends, self._number(index)))
@@ -82,6 +92,9 @@ def _piece(flat: Any, ends: Any, number: int) -> Any:
 
 
 PAIRED = bool(LINK.get("paired"))
+STAGE = LINK["stage"]
+SCORES = STAGE in {"rm", "classification"}
+OF_TOKENS = STAGE in {"sft", "pt"}
 PARTS = {name: Rows(**place) for name, place in LINK["parts"].items()}
 
 
@@ -115,8 +128,13 @@ class RowsTemplate(Template):
 
     def encode(self, inputs: Any, return_template_inputs: bool = False, return_length: bool = False) -> Any:
         part, row = PARTS[inputs["part"]], inputs["row"]
-        if not PAIRED:
+        if STAGE == "kto":
+            encoded = {f"chosen_{name}": value for name, value in _encoded(part, row).items()}
+            encoded["label"] = bool(part.mark(row))
+        elif not PAIRED:
             encoded = _encoded(part, row)
+            if STAGE == "classification":
+                encoded["labels"] = part.mark(row)
         else:
             sides = {"chosen": _encoded(part, 2 * row), "rejected": _encoded(part, 2 * row + 1)}
             encoded = {
@@ -128,10 +146,27 @@ class RowsTemplate(Template):
 
     def _data_collator(self, batch: list[dict[str, Any]], *, padding_to: int | None = None) -> dict[str, Any]:
         rows = [each["row"] for each in batch]
-        plain = [{name: each[name] for name in ("input_ids", "labels", "length")} for each in batch]
+        names = ("input_ids", "length") if SCORES else ("input_ids", "labels", "length")
+        plain = [{name: each[name] for name in names} for each in batch]
         found: dict[str, Any] = super()._data_collator(plain, padding_to=padding_to)
+        if SCORES:
+            found["input_ids"] = found["input_ids"].masked_fill(found["attention_mask"] == 0, NO_LAST_ID)
         found["mozhu_rows"] = torch.tensor(rows)
         return found
+
+    def _kto_data_collator(
+        self, batch: list[dict[str, Any]], *, padding_to: int | None = None
+    ) -> dict[str, Any]:
+        """How far the model has moved is measured on each question with the answer of the row before it in the
+        batch, as in engine hf; not at all where a batch has one row.
+        """
+        own = self._fetch_inputs_startswith(batch, "chosen_")
+        found: dict[str, Any] = {}
+        for name, part in (("completion", own), ("KL_completion", _exchanged(own))):
+            collated = self._data_collator(part, padding_to=padding_to)
+            rows = collated.pop("mozhu_rows")
+            found.update({f"{name}_{key}": value for key, value in collated.items()})
+        return {**found, "label": [each["label"] for each in batch], "mozhu_rows": rows}
 
     def compute_sft_loss(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None, trainer: Any = None
@@ -164,13 +199,32 @@ def _encoded(part: Rows, row: int) -> dict[str, Any]:
     return {"input_ids": ids, "labels": labels, "length": len(ids), "row": row}
 
 
+def _exchanged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The question of each row with the answer of the row before it."""
+    if len(rows) == 1:
+        return [{**rows[0], "labels": [IGNORED] * len(rows[0]["labels"])}]
+    found = []
+    for number, row in enumerate(rows):
+        other = rows[number - 1]
+        start, answer = _answer_start(row), _answer_start(other)
+        ids = row["input_ids"][:start] + other["input_ids"][answer:]
+        labels = [IGNORED] * start + other["labels"][answer:]
+        found.append({**row, "input_ids": ids, "labels": labels, "length": len(ids)})
+    return found
+
+
+def _answer_start(row: dict[str, Any]) -> int:
+    labels = row["labels"]
+    return next((place for place, label in enumerate(labels) if label != IGNORED), len(labels))
+
+
 def _take_rows(trainer: Any, inputs: Any) -> Any:
-    """Pairs reach the trainers of preferences through here: the numbers of their rows are for us alone."""
+    """All but plain rows reach their trainers through here: the numbers of rows are for us alone."""
     rows = inputs.pop("mozhu_rows").tolist() if "mozhu_rows" in inputs else []
     if trainer.model.training:
         if rows:
             _keep_first_batch(inputs, rows)
-        TALLY.rows += [PARTS["train"].name(row) for row in rows if row % 2 == 0]
+        TALLY.rows += [PARTS["train"].name(row) for row in rows if not PAIRED or row % 2 == 0]
         TALLY.tokens += sum(PARTS["train"].length(row) for row in rows)
     return _PREPARE(trainer, inputs)
 
@@ -191,6 +245,10 @@ class Reporter(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         _let_gradients_pass(self.trainer.model)
+        if SCORES:
+            self.trainer.model.config.pad_token_id = NO_LAST_ID
+        if LINK["head"] and state.global_step == 0:
+            _begin_head(self.trainer.model, json.loads(Path(LINK["head"]).read_text(encoding="utf-8")))
         self._tell("begin", step=state.global_step, total=state.max_steps, device=str(args.device))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -223,11 +281,11 @@ class Reporter(TrainerCallback):
         )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-        """The mean a label token, whatever the batches: ms-swift's own figure is a mean of batches. Of pairs it is
-        its own: the mean of the pairs.
+        """The mean a label token, whatever the batches: ms-swift's own figure is a mean of batches. Of all but
+        plain rows it is its own: the mean of the rows.
         """
-        if PAIRED:
-            rows = len(PARTS["validation"]) // 2
+        if not OF_TOKENS:
+            rows = len(PARTS["validation"]) // (2 if PAIRED else 1)
             self._tell("eval", step=state.global_step, loss=float(metrics["eval_loss"]), rows=rows)
             return
         total, items = TALLY.loss_sum, TALLY.items
@@ -263,6 +321,16 @@ def _let_gradients_pass(model: Any) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
+
+
+@torch.no_grad()
+def _begin_head(model: Any, weight: list[list[float]]) -> None:
+    """A new scoring head begins as in engine hf: what is trained, and what an adapter keeps beside it."""
+    for name, item in model.named_parameters():
+        if name.endswith(
+            ("score.weight", "score.modules_to_save.default.weight", "score.original_module.weight")
+        ):
+            item.copy_(torch.tensor(weight))
 
 
 def _is_odd(value: Any) -> bool:
@@ -308,8 +376,14 @@ for _part in PARTS:
         )
     )
 callbacks_map[NAME] = Reporter
-if PAIRED:
-    _PREPARE = RLHFTrainerMixin._prepare_inputs
-    RLHFTrainerMixin._prepare_inputs = _take_rows
+if SCORES:  # transformers scores the last token that is not this one
+    _LAST = set.union(*(part.last_ids() for part in PARTS.values()))
+    NO_LAST_ID = next(number for number in range(len(_LAST) + 1) if number not in _LAST)
+if not OF_TOKENS:
+    _KIND = Trainer if STAGE == "classification" else RLHFTrainerMixin
+    _PREPARE = _KIND._prepare_inputs
+    _KIND._prepare_inputs = _take_rows
+if STAGE == "kto":  # rows are exchanged where batches are made
+    rlhf.prepare_kto_dataset = lambda args, train_dataset, val_dataset: (train_dataset, val_dataset)
 torch.set_num_threads(int(LINK["threads"]))
 threading.Thread(target=_end_with_the_run, daemon=True).start()
