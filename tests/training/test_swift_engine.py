@@ -500,7 +500,7 @@ def test_what_it_learns_otherwise_is_refused(spec: Any, engines: Path) -> None:
         ({"stage": "dpo", "train_type": "full"}, "train_type"),
         ({"stage": "kto", "train_type": "full"}, "train_type"),
         ({"stage": "rm", "train_type": "full"}, "train_type"),
-        ({"stage": "kto", "lora_dropout": 0.1}, "lora_dropout"),
+        *(({"stage": stage, "lora_dropout": 0.1}, "lora_dropout") for stage in ("dpo", "orpo", "kto", "rm")),
     ):
         found = swift.SwiftEngine().check(spec(engine="swift", **asked))
         assert field in {each.params.get("field") for each in found if each.level == "error"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mozhu.engine.training.engines.swift.fields import SCORING, TESTED
+from mozhu.engine.training.engines.swift.fields import PREFERENCES, SCORING, TESTED
 from mozhu.engine.training.quantisation import LIBRARY, method_of, wanted_quantisation
 from mozhu.engine.weights.folder import ModelFolder
 from mozhu.engine.weights.references import find_model
@@ -142,7 +142,7 @@ def _refused(spec: TrainSpec, environment: Environment | None) -> Iterator[tuple
         yield "train_type", spec.train_type, text("train.swift.reference")
     if stage in SCORING and spec.train_type == "full":
         yield "train_type", spec.train_type, text("train.swift.whole_head")
-    if stage == "kto" and spec.lora_dropout:
+    if stage in PREFERENCES and spec.lora_dropout and spec.train_type != "full":
         yield "lora_dropout", spec.lora_dropout, text("train.swift.no_dropout")
     if spec.lora_init != "default" and spec.train_type != "full":
         yield "lora_init", spec.lora_init, text("train.swift.init")
