@@ -428,8 +428,8 @@ def test_a_loss_that_is_not_finite_ends_the_run(
 
 @pytest.mark.slow
 def test_every_argument_is_one_that_ms_swift_knows(spec: Any, tmp_path: Path, found: Environment) -> None:
-    names = "import dataclasses, json; from swift.arguments import SftArguments\n"
-    names += "print('NAMES' + json.dumps([f.name for f in dataclasses.fields(SftArguments)]))"
+    names = "import dataclasses, json; from swift.arguments import RLHFArguments\n"
+    names += "print('NAMES' + json.dumps([f.name for f in dataclasses.fields(RLHFArguments)]))"
     told = subprocess.run([str(found.python), "-I", "-c", names], capture_output=True, text=True, check=True)
     known = set(json.loads(next(x for x in told.stdout.splitlines() if x.startswith("NAMES"))[5:]))
     assert set(TABLE) <= known

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from transformers import AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
@@ -111,6 +112,36 @@ def test_every_linear_layer_of_a_familys_blocks_is_trained(spec: Any, made: Any,
     assert forecast(spec(model=str(folder)), describe()).trainable_parameters == trained
 
 
+@pytest.mark.parametrize("name", ["Qwen3MoeConfig", "MixtralConfig", "DeepseekV2Config"])
+def test_experts_are_trained_where_that_is_asked_for_and_merged(
+    spec: Any, made: Any, tmp_path: Path, events: Any, name: str
+) -> None:
+    _, folder = made(name)
+    asked = spec(model=str(folder), train_experts=True, max_steps=3, max_rejected_share=0.9)
+    assert "TRAIN-055" not in {each.code for each in preflight(asked, describe(), tmp_path / "run")}
+    network = trainable_network(asked, ModelFolder.open(folder), torch.device("cpu"))
+    trained = sum(item.numel() for item in network.parameters() if item.requires_grad)
+    assert forecast(asked, describe()).trainable_parameters == trained
+    assert [key for key, item in network.named_parameters() if item.requires_grad and ".experts." in key]
+    _certified_and_merged(asked, tmp_path, events)
+    adapter = load_file(tmp_path / "run" / "lora_adapter" / "adapter_model.safetensors")
+    learned = [key for key, item in adapter.items() if ".experts." in key and "lora_B" in key and item.any()]
+    assert learned, "experts have learned something"
+
+
+def test_experts_take_plain_lora_only(spec: Any, tiny: Path, tmp_path: Path) -> None:
+    for changes in (
+        {"lora_dropout": 0.1},
+        {"use_dora": True},
+        {"train_type": "qlora"},
+        {"train_type": "full"},
+    ):
+        with pytest.raises(ValueError, match="experts_take_plain_lora"):
+            spec(train_experts=True, **changes)
+    found = preflight(spec(train_experts=True), describe(), tmp_path / "run")
+    assert [each.params["modules"] for each in found if each.code == "TRAIN-026"] == ["experts"]
+
+
 def test_experts_are_said_to_stay_as_they_are(spec: Any, made: Any, tmp_path: Path) -> None:
     _, folder = made("Qwen3MoeConfig")
     found = preflight(spec(model=str(folder)), describe(), tmp_path / "run")
@@ -130,7 +161,11 @@ def test_a_familys_adapter_is_certified_and_merged(
     spec: Any, made: Any, tmp_path: Path, events: Any, name: str
 ) -> None:
     _, folder = made(name)
-    run_training(spec(model=str(folder), max_steps=3, max_rejected_share=0.9), tmp_path / "run", events)
+    _certified_and_merged(spec(model=str(folder), max_steps=3, max_rejected_share=0.9), tmp_path, events)
+
+
+def _certified_and_merged(asked: Any, tmp_path: Path, events: Any) -> None:
+    run_training(asked, tmp_path / "run", events)
     adapter = tmp_path / "run" / "lora_adapter"
     certificate = json.loads((adapter / "certificate.json").read_text(encoding="utf-8"))
     assert certificate["passed"], certificate["checks"]

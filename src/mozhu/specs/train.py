@@ -36,6 +36,7 @@ class TrainSpec(Spec):
     ``neftune_noise_alpha``: noise on the embeddings while learning, of at most alpha / sqrt(tokens x width) a row.
     ``gradient_checkpointing`` None: on a GPU whose memory would not be enough without it.
     ``target_modules`` empty: every linear layer of the model's blocks.
+    ``train_experts``: LoRA also on the experts of a mixture, each with factors of its own.
     ``max_length`` in tokens; None is the model's own limit, at most 2,048.
     ``train_on`` last: of each conversation only the last answer is learned.
     ``over_length``: what becomes of a row of more than ``max_length`` tokens (see ``engine/data/cutting.py``).
@@ -98,6 +99,7 @@ class TrainSpec(Spec):
     use_dora: bool = False
     virtual_tokens: Positive = 20
     target_modules: Words = ()
+    train_experts: bool = False
     quantization: Literal["none", "4bit", "8bit"] = "none"
     packing: bool = True
     gradient_checkpointing: bool | None = None
@@ -199,6 +201,14 @@ class TrainSpec(Spec):
     def _full_is_not_quantised(self) -> TrainSpec:
         if self.train_type == "full" and self.quantization != "none":
             raise ValueError("spec.rule.full_is_not_quantised")
+        return self
+
+    @model_validator(mode="after")
+    def _experts_take_plain_lora(self) -> TrainSpec:
+        """Experts are parameters and no layers: nothing is dropped out before one, nor its weight taken apart."""
+        odd = self.lora_dropout > 0 or self.use_dora or self.lora_init != "default" or self.strategy != "ddp"
+        if self.train_experts and (odd or self.tensor_parallel > 1 or self.train_type != "lora"):
+            raise ValueError("spec.rule.experts_take_plain_lora")
         return self
 
     @model_validator(mode="after")

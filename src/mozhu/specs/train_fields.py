@@ -15,6 +15,7 @@ _OF_METHOD: dict[str, tuple[str, ...]] = {
     "target_modules": (*_LORA, "ia3"),
     "virtual_tokens": ("prefix",),
     "master_weights": ("full",),
+    "train_experts": ("lora",),
     "neftune_noise_alpha": ("lora", "qlora", "full", "ia3", "prefix"),
 }
 # Field -> the stages that read it.

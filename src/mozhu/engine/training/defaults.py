@@ -15,6 +15,8 @@ _BLOCK_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 # Weights of two sides inside a block that no adapter belongs on: they choose experts.
 _ROUTERS = {"gate", "router", "shared_expert_gate", "classifier"}
 _LIKE_EXPERTS = {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3"}
+# In a file with a tensor for each expert: the half of the gated parameter whose A is counted with the other half.
+_GATED = {"up_proj", "w3"}
 # Their fused kernels read these weights past an adapter (PEFT refuses them).
 _NEVER = dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "falcon_h1"), ("out_proj", "conv1d"))
 _IN_BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.\d+\.")
@@ -75,6 +77,20 @@ def block_linears(model: ModelFolder) -> list[str]:
 
 def is_expert(name: str) -> bool:
     return ".experts." in name
+
+
+def expert_lora_parameters(model: ModelFolder, rank: int) -> int:
+    """LoRA on every expert, r x (in + out) each; the gate and what it gates are one parameter, with one A for both."""
+    found = 0
+    for name, info in model.tensors.items():
+        part = name.removesuffix(".weight").rpartition(".")[2]
+        if not is_expert(name) or part.endswith("bias"):
+            continue
+        if len(info.shape) == 3:
+            found += info.shape[0] * (info.shape[1] + info.shape[2])
+        elif len(info.shape) == 2:
+            found += info.shape[0] if part in _GATED else sum(info.shape)
+    return rank * found
 
 
 def missing_modules(spec: TrainSpec, model: ModelFolder) -> list[str]:

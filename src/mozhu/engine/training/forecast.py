@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mozhu.engine.training.defaults import (
+    expert_lora_parameters,
     ia3_parameters,
     is_expert,
     learning_rate,
@@ -190,7 +191,8 @@ def _trainable(spec: TrainSpec, model: ModelFolder) -> int:
         and len(info.shape) == 2
         and not is_expert(name)
     ]
-    return sum(spec.lora_rank * (shape[0] + shape[1]) for shape in shapes)
+    experts = expert_lora_parameters(model, spec.lora_rank) if spec.train_experts else 0
+    return experts + sum(spec.lora_rank * (shape[0] + shape[1]) for shape in shapes)
 
 
 def _memory_terms(
@@ -214,6 +216,9 @@ def _memory_terms(
     tokens = min(spec.batch_size, rows) * longest
     kept = 2 if spec.gradient_checkpointing else 34
     activations = tokens * layers * (kept * hidden + (0 if spec.gradient_checkpointing else 6) * feed_forward)
+    if spec.train_experts:  # the sum of each expert's weight and what is learned is kept for the way back
+        experts = sum(math.prod(info.shape) for name, info in model.tensors.items() if is_expert(name))
+        activations += 4 * experts
     return {
         "weights": weights,
         "adapter": 0 if spec.train_type == "full" else trainable * 4,

@@ -120,7 +120,10 @@ def _model(spec: TrainSpec) -> tuple[ModelFolder | None, list[Finding]]:
         findings.append(Finding("error", "TRAIN-026", {"modules": ", ".join(absent)}))
     elif spec.train_type != "full" and not target_modules(spec, model):
         findings.append(Finding("error", "TRAIN-026", {"modules": "-"}))
-    if spec.train_type not in {"full", "prefix"} and any(map(is_expert, model.tensors)):
+    has_experts = any(map(is_expert, model.tensors))
+    if spec.train_experts and not has_experts:
+        findings.append(Finding("error", "TRAIN-026", {"modules": "experts"}))
+    if spec.train_type not in {"full", "prefix"} and has_experts and not spec.train_experts:
         params = {"path": str(model.path), "modules": ", ".join(target_modules(spec, model))}
         findings.append(Finding("info", "TRAIN-055", params))
     if spec.train_type == "multimodal" and not model.is_vision:

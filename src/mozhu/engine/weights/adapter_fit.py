@@ -41,6 +41,7 @@ _VOCABULARY_ROWS = (
     "lm_head.weight",
     "lm_head.lora_B.weight",
 )
+_EXPERTS = re.compile(r"\.experts(?:\.base_layer)*$")
 _PACKED = ("U8", "I8", "I32")  # quantised weights do not show the shape of the layer
 
 
@@ -184,6 +185,7 @@ def _tensor_reasons(adapter: ModelFolder, base: ModelFolder) -> list[Reason]:
     """Every module of ``adapter`` without a place in ``base`` or with another shape there."""
     weights = {place_of(name): info for name, info in base.tensors.items()}
     swapped = bool((adapter.adapter_config or {}).get("fan_in_fan_out"))
+    stacked = bool((adapter.adapter_config or {}).get("target_parameters"))
     problems: list[Reason] = []
     for name, info in adapter.tensors.items():
         match = _LORA.match(name)
@@ -194,6 +196,9 @@ def _tensor_reasons(adapter: ModelFolder, base: ModelFolder) -> list[Reason]:
             problems += _saved_module_problems(name, info, weights)
             continue
         module = match["module"].removeprefix(_PREFIX)
+        if stacked and _EXPERTS.search(module):
+            problems += _expert_problems(module, match["part"], info, base)
+            continue
         held = weights.get(place_of(f"{module}.weight"))
         if held is None and _is_head(module) and base.tied:
             held = next((item for place, item in weights.items() if "embed_tokens" in place), None)
@@ -202,6 +207,24 @@ def _tensor_reasons(adapter: ModelFolder, base: ModelFolder) -> list[Reason]:
         elif held.dtype not in _PACKED and len(held.shape) == 2:
             problems += _shape_problems(module, match["part"], info, _sides(held, swapped))
     return problems
+
+
+def _expert_problems(module: str, part: str, info: TensorInfo, base: ModelFolder) -> list[Reason]:
+    """Against what was learned of all experts of a layer together, which the base holds as one tensor or as many:
+    whether they are there, and whether they have such a side.
+    """
+    layer = _LAYER.search(module)
+    shapes = {
+        held.shape
+        for name, held in base.tensors.items()
+        if ".experts." in name and (place := _LAYER.search(name)) and layer and place[1] == layer[1]
+    }
+    if not shapes:
+        return [_no_module(module)]
+    sides = {side for shape in shapes if len(shape) > 1 for side in shape[-2:]}
+    sides |= {2 * side for side in sides}  # the gate and what it gates are one parameter
+    found = info.shape[-1 if part == "A" else 0] if info.shape else 0
+    return [] if found in sides else [_wrong_shape(module, info, sorted(sides))]
 
 
 def _sides(held: TensorInfo, swapped: bool) -> tuple[int, int]:

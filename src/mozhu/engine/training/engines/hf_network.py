@@ -62,7 +62,8 @@ def trainable_network(
     _let_gradients_pass(model)
     if spec.gradient_checkpointing:
         model.enable_input_require_grads()
-    return get_peft_model(model, adapter_config(spec, described))
+    experts = expert_parameters(model) if spec.train_experts else []
+    return get_peft_model(model, adapter_config(spec, described, experts))
 
 
 def _head(spec: TrainSpec, classes: Sequence[str]) -> dict[str, Any] | None:
@@ -72,7 +73,17 @@ def _head(spec: TrainSpec, classes: Sequence[str]) -> dict[str, Any] | None:
     return Head(tuple(classes) if spec.stage == "classification" else ()).config
 
 
-def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
+def expert_parameters(model: Any) -> list[str]:
+    """The parameters that hold all experts of a layer, as PEFT is told of them."""
+    found = {
+        ".".join(name.split(".")[-2:])
+        for name, item in model.named_parameters()
+        if item.dim() == 3 and name.split(".")[-2] == "experts"
+    }
+    return sorted(found)
+
+
+def adapter_config(spec: TrainSpec, described: ModelFolder, experts: Sequence[str] = ()) -> Any:
     """PEFT's configuration of the adapter."""
     targets = target_modules(spec, described)
     task = _SCORING if spec.stage in {"rm", "classification"} else _CAUSAL
@@ -86,6 +97,7 @@ def adapter_config(spec: TrainSpec, described: ModelFolder) -> Any:
         lora_alpha=spec.lora_alpha,
         lora_dropout=spec.lora_dropout,
         target_modules=targets,
+        target_parameters=list(experts) or None,
         exclude_modules=_VISION_PARTS if described.is_vision else None,
         use_rslora=spec.use_rslora,
         use_dora=spec.use_dora,
