@@ -26,12 +26,14 @@ from mozhu.kernel.errors import (
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import registering
 from mozhu.platform.imports import steps
+from mozhu.platform.imports.laying import GIVEN, Interrupted, lay_out
 from mozhu.platform.imports.views import ImportView, Wanted
 from mozhu.platform.storage.gc import collect
 from mozhu.platform.uploads.upkeep import holders_of
 from mozhu.platform.uploads.views import Limits
 from mozhu.specs.registry import GcSpec
 from mozhu.testing.inline_runs import InlineExecutor
+from mozhu.testing.memory_blobs import MemoryBlobs
 from mozhu.workspace.execute import execute
 from mozhu.workspace.runs import RunFolder, RunState
 
@@ -375,3 +377,41 @@ def test_collection_by_the_command_keeps_what_is_being_imported(make: Make) -> N
     made.begin("m", TEXT, type="file")
     registry_gc(made.root, GcSpec(grace_hours=0))
     assert len([path for path in (made.root / "5_models/blobs/sha256").rglob("*") if path.is_file()]) == 1
+
+
+def test_on_postgres_an_import_goes_the_same_way(make: Make, empty_postgres_url: str) -> None:
+    made = make(database=empty_postgres_url)
+    imports, writer = made.services.imports, Subject("ann", ("vision",))
+    item = made.begin("m", TEXT, subject=writer, type="file")
+    second = imports.create(writer, "m", Wanted(item.upload, type="file"))
+    assert (item.reference, second.reference) == ("m:v1", "m:v2")
+    with pytest.raises(VersionTaken):
+        imports.create(writer, "m", Wanted(item.upload, "v1"))
+    seen, _ = imports.page(writer, limit=1)
+    rest, following = imports.page(writer, limit=5, after=(seen[0].created, seen[0].id))
+    assert [seen[0].id, rest[0].id] == [second.id, item.id] and following is None
+    assert imports.page(Subject("eve"))[0] == []
+    happened = made.services.registry.events_after(0, 50, subject=writer)
+    assert [event["what"] for event in happened] == ["import.checking"] * 2
+    assert made.follow(item).state == "ready"
+    model = made.services.registry.show("m", subject=writer).model
+    assert (model.owner, model.team, model.visibility) == ("ann", "vision", "private")
+    imports.remove(writer, second.id)
+    assert made.services.registry.rescan(keep=False).gone == ()
+
+
+def test_contents_of_a_store_that_is_no_folder_are_copied_and_checked(make: Make, tmp_path: Path) -> None:
+    made = make()
+    item = made.begin("m", {"a/b.txt": b"one", "c.txt": b"two"}, type="file")
+    store, kept = MemoryBlobs(), made.services.registry.store
+    for blob in kept.list():
+        store.put(blob.digest, kept.open(blob.digest), blob.size)
+    place = tmp_path / "run"
+    run = lay_out(made.services.database, store, item, place, lambda: False)
+    assert files_below(place / GIVEN) == {
+        "a/b.txt": b"one",
+        "c.txt": b"two",
+    }
+    assert run.request().fields["path"] == str(place / GIVEN)
+    with pytest.raises(Interrupted):
+        lay_out(made.services.database, store, item, tmp_path / "again", lambda: True)

@@ -72,6 +72,22 @@ def test_a_run_that_cannot_do_its_work_has_failed_with_its_error(name: str, tmp_
     assert result is not None and result.error is not None and result.error["code"] == "FILE-001"
 
 
+def test_of_two_that_may_start_a_run_only_one_does(tmp_path: Path) -> None:
+    """Workers of a service, or one that was started anew: a process is known before it has begun to work."""
+    given = tmp_path / "given.json"
+    given.write_text("{}")
+    run = new_run(tmp_path, given)
+    first, second = ProcessExecutor(tmp_path), ProcessExecutor(tmp_path)
+    first.start(run)
+    assert not run.is_locked() and second.state(run) == "running"
+    second.start(run)
+    assert second._mine == {}
+    second.stop(run)
+    assert ended(second, run) in ("cancelled", "unfinished") and first.state(run) == second.state(run)
+    second.start(run)
+    assert ended(first, run) == "succeeded"
+
+
 HOLDER = """
 import json, os, signal, sys, time
 from pathlib import Path

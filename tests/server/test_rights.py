@@ -335,6 +335,9 @@ def test_who_imports_a_new_model_manages_it_and_nobody_else_reads_it(ask: Ask, a
     assert ask(eve, "POST", "/models/mine/versions", {**body, "team": "vision"}).json()["code"] == "REG-025"
     place = ask(eve, "POST", "/models/mine/versions", body).headers["location"].removeprefix(PREFIX)
     assert ask(PEOPLE["manage"], "GET", place).json()["code"] == "IMPORT-001"
+    mine = '"import.checking","subject":"model","model":"mine"'
+    assert mine in ask(eve, "GET", "/events/history?limit=200").text  # told before there is a model
+    assert mine not in ask(PEOPLE["manage"], "GET", "/events/history?limit=200").text
     for _ in range(3):
         app.state.composition.imports.advance()
     assert ask(eve, "GET", place).json()["state"] == "ready"

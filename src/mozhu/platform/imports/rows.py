@@ -84,14 +84,20 @@ def unfinished_of(session: Session, name: str) -> list[ImportRow]:
 
 
 def moving(session: Session) -> list[ImportRow]:
-    """The imports that something is to be done for, oldest first."""
-    query = select(ImportRow).where(ImportRow.state.in_(OPEN_STATES), ImportRow.waits.is_(False))
+    """The imports that something is to be done for, oldest first: not those whose upload is still open."""
+    query = select(ImportRow).join(UploadRow, UploadRow.id == ImportRow.upload, isouter=True)
+    ended = or_(UploadRow.id.is_(None), UploadRow.state != "open")
+    query = query.where(
+        ImportRow.state.in_(OPEN_STATES),
+        ImportRow.waits.is_(False),
+        or_(ImportRow.state == "checking", ended),
+    )
     return list(session.scalars(query.order_by(ImportRow.created, ImportRow.id)))
 
 
 def runs_needed(session: Session) -> set[str]:
     """The names of the run folders that imports go on with."""
-    query = select(ImportRow.id).where(ImportRow.state.in_(OPEN_STATES), ImportRow.waits.is_(False))
+    query = select(ImportRow.id).where(ImportRow.state == "checking", ImportRow.waits.is_(False))
     return set(session.scalars(query))
 
 
