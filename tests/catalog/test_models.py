@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +31,9 @@ from mozhu.platform.catalog.lineage import Edge, Node
 from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.naming import says_nothing
 from mozhu.platform.catalog.searching import ModelQuery
+from mozhu.platform.uploads.upkeep import registry_fsck
 from mozhu.specs.records.manifest import make_manifest
+from mozhu.specs.registry import FsckSpec
 
 
 @pytest.fixture
@@ -249,6 +255,48 @@ def test_cards_bring_everything_back_after_the_database_was_lost(filled, registr
         filled.page(ModelQuery()),
     ) == before
     assert names(filled, "第一版") == ["m"] and names(filled, trash=True) == ["客服-Model"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a fork of itself")
+def test_a_kill_between_the_card_and_the_commit_is_made_good(filled, registry, workspace):
+    def killed(words: str) -> None:
+        filled.close()
+        registry.close()
+        child = os.fork()
+        if child == 0:
+            with Models(workspace) as models:
+                database = models.database
+                database.writing = partial(_dies_before_its_commit, database.writing)  # type: ignore[method-assign]
+                models.edit("m", description=words)
+            os._exit(1)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        assert said() == before and findings() == [".cards/local/m.json"]
+
+    def said() -> str:
+        return str(filled.page(ModelQuery(search="m v3")).items[0].description)
+
+    def findings(**how: bool) -> list[str]:
+        return [one.digest for one in registry_fsck(workspace, FsckSpec(**how)).open_findings]
+
+    before = ""
+    killed("first")
+    assert findings(repair=True) == findings() == [] and said() == ""
+    killed("second")
+    filled.edit("m", licence="MIT")
+    assert findings() == [] and said() == ""
+    killed("third")
+    registry.rescan()
+    assert findings() == [] and said() == "third", "a rescan knows the cards alone"
+    same = (filled.fingerprint(), registry.fingerprint())
+    registry.rescan()
+    assert (filled.fingerprint(), registry.fingerprint()) == same
+
+
+@contextmanager
+def _dies_before_its_commit(writing, **how):  # type: ignore[no-untyped-def]
+    with writing(**how) as session:
+        yield session
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_empty_notes_and_free_names_get_a_suggestion(filled, registry):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,29 @@ def _tagged(path: Path, kind: Kind) -> set[str]:
     except MozhuError:
         return set()
     return {label for label, told in versions.items() if told.tags is not None}
+
+
+def strange_cards(models: Path, session: Session, kind: Kind = MODEL) -> Iterator[tuple[Path, Any]]:
+    """Cards that say something else than the rows of their model or data set, each with its row.
+
+    A change that was killed after its card was written and before it was committed leaves one behind: nobody was told
+    that it was made.
+    """
+    table = kind.table
+    for path in sorted((models / CARDS[kind.name]).glob("*/*.json")):
+        query = select(table).where(table.owner == path.parent.name, table.name == path.stem)
+        asset = session.scalar(query)
+        if asset is None:
+            continue
+        if not _says(path, card_of(session, asset, kind, _tagged(path, kind)), kind):
+            yield path, asset
+
+
+def _says(path: Path, card: AssetCard, kind: Kind) -> bool:
+    try:
+        return _CARD[kind.name].read(path).to_json() == card.to_json()
+    except MozhuError:
+        return False
 
 
 def apply_cards(models: Path, session: Session, kind: Kind = MODEL) -> None:

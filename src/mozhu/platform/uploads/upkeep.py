@@ -10,14 +10,18 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from mozhu.kernel.progress import iso_time, utc_now
+from mozhu.kernel.texts import text
 from mozhu.platform.accounts.subject import Subject
+from mozhu.platform.catalog.cards import strange_cards, write_card
 from mozhu.platform.catalog.contents import held_by_versions
 from mozhu.platform.catalog.datasets.service import Datasets
+from mozhu.platform.catalog.kinds import DATASET, MODEL
 from mozhu.platform.catalog.models import Models
 from mozhu.platform.catalog.room import settings_of
 from mozhu.platform.catalog.service import Registry
+from mozhu.platform.database.engine import Database
 from mozhu.platform.storage.blobs import BlobStore
-from mozhu.platform.storage.fsck import StoreReport, check_store
+from mozhu.platform.storage.fsck import Finding, StoreReport, check_store
 from mozhu.platform.storage.gc import Collected, collect
 from mozhu.platform.storage.held import Held, Holders, Progress, no_progress
 from mozhu.platform.storage.local import LocalBlobs
@@ -78,7 +82,7 @@ def registry_gc(
 def registry_fsck(root: Path, spec: FsckSpec, *, on_progress: Progress = no_progress) -> StoreReport:
     """Everything that is wrong with the store of the workspace."""
     with Registry(root) as registry:
-        return check_store(
+        report = check_store(
             registry.database,
             registry.store,
             holders_of(registry.models, limits_of(settings_of(registry.models))),
@@ -86,6 +90,22 @@ def registry_fsck(root: Path, spec: FsckSpec, *, on_progress: Progress = no_prog
             repair=spec.repair,
             on_progress=on_progress,
         )
+        cards = _check_cards(registry.database, registry.models, repair=spec.repair)
+        return replace(report, findings=(*report.findings, *cards))
+
+
+def _check_cards(database: Database, models: Path, *, repair: bool) -> list[Finding]:
+    """Cards that do not say what the rows say; with ``repair`` they do from now on."""
+    found = []
+    # Only in a turn of its own: a change that is being made writes its card before its rows can be seen.
+    with database.writing(keep=repair) as session:
+        for kind in (MODEL, DATASET):
+            for path, asset in list(strange_cards(models, session, kind)):
+                if repair:
+                    write_card(models, session, asset, kind)
+                done = text("storage.repaired.card") if repair else ""
+                found.append(Finding("card", path.relative_to(models).as_posix(), repaired=done))
+    return found
 
 
 def _sweep(store: BlobStore) -> int:
