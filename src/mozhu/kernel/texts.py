@@ -72,6 +72,14 @@ def has_text(key: str) -> bool:
     return page in pages() and name in page_texts(language(), page)
 
 
+def is_plain(value: str) -> bool:
+    """Whether ``value`` is UTF-8 without NUL: what every database, file and client can keep."""
+    try:
+        return b"\x00" not in value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
 @cache
 def pages() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (_FOLDER / "en").glob("*.json")))

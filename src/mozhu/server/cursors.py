@@ -9,7 +9,10 @@ from typing import Any
 
 from mozhu.kernel.errors import BadCursor
 from mozhu.kernel.files import sha256_json
-from mozhu.kernel.texts import text
+from mozhu.kernel.texts import is_plain, text
+
+# Numbers of rows are below this.
+_MOST = 2**62
 
 
 def cursor_after(key: list[Any], question: Any) -> str:
@@ -29,13 +32,18 @@ def key_of(cursor: str | None, question: Any, kinds: tuple[type, ...]) -> list[A
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         key, mark = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error, TypeError) as error:
+    except (ValueError, binascii.Error, TypeError, RecursionError) as error:
         raise BadCursor(cursor=cursor[:80], reason=text("api.cursor.unreadable")) from error
-    if not isinstance(key, list) or tuple(type(part) for part in key) != kinds:
+    if not isinstance(key, list) or tuple(type(part) for part in key) != kinds or not _can_be(key):
         raise BadCursor(cursor=cursor[:80], reason=text("api.cursor.unreadable"))
     if mark != _mark(question):
         raise BadCursor(cursor=cursor[:80], reason=text("api.cursor.other"))
     return list(key)
+
+
+def _can_be(key: list[Any]) -> bool:
+    """Whether a database can be asked with ``key``, which anybody may have written."""
+    return all(is_plain(part) if isinstance(part, str) else abs(part) < _MOST for part in key)
 
 
 def _mark(question: Any) -> str:

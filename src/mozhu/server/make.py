@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +16,7 @@ from mozhu.server.documents import document
 from mozhu.server.feed import Feed
 from mozhu.server.gate import Gate, Stopping
 from mozhu.server.metrics import Metrics
+from mozhu.server.plain import only_plain_texts
 from mozhu.server.rounds import Rounds
 from mozhu.server.routes import (
     aliases,
@@ -53,6 +54,7 @@ def make_app(composition: Composition) -> FastAPI:
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
         lifespan=_running,
+        dependencies=[Depends(only_plain_texts)],
     )
     app.state.composition = composition
     app.state.metrics = Metrics()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ Range = Annotated[str | None, Header(alias="Range", description="`bytes=first-la
 IfRange = Annotated[str | None, Header(alias="If-Range", description="the ETag of the first piece")]
 _BYTES = "application/octet-stream"
 _ZIP = "application/zip"
+_BEGUN_BYTES = 1 << 16
 
 
 def _documented(kind: str) -> dict[int | str, dict[str, Any]]:
@@ -94,7 +96,17 @@ def _sent(
         headers[SHA256_HEADER] = sha256
     if is_part:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return StreamingResponse(opened(start, end), 206 if is_part else 200, headers, kind)
+    return StreamingResponse(_begun(opened(start, end)), 206 if is_part else 200, headers, kind)
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """``pieces``, of which the first are read before anything is answered: a store that does not give them is a
+    problem then, and no download that breaks off.
+    """
+    first: list[bytes] = []
+    while sum(map(len, first)) < _BEGUN_BYTES and (piece := next(pieces, None)) is not None:
+        first.append(piece)
+    return chain(first, pieces)
 
 
 def _bounds(name: str, wanted: str, size: int) -> tuple[int, int]:
