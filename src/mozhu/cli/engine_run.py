@@ -18,9 +18,12 @@ from mozhu.specs.base import Spec
 from mozhu.specs.records.result import Result
 from mozhu.workspace.launch import RunProcess, raise_failure, run_to_end
 from mozhu.workspace.runs import RunFolder, make_run
+from mozhu.workspace.warm import WarmProcess
 
 
-def start(call: Call, spec: Spec, folder: Path) -> tuple[RunFolder, Result | None]:
+def start(
+    call: Call, spec: Spec, folder: Path, warm: WarmProcess | None = None
+) -> tuple[RunFolder, Result | None]:
     """Run ``spec`` in ``folder`` and follow it; with ``--detach`` return at once without a result.
 
     Raises:
@@ -32,12 +35,12 @@ def start(call: Call, spec: Spec, folder: Path) -> tuple[RunFolder, Result | Non
         call.output.say(text("progress.already_done", path=shown(folder)))
         return run, done
     if call.switches.get("detach"):
-        process = RunProcess(run)
+        process = RunProcess(run, warm=warm)
         call.output.say(text("progress.detached", pid=process.pid, path=shown(folder)))
         return run, None
     if not call.quiet:
         call.output.say(text("progress.started", path=shown(folder)))
-    return run, follow(call, run)
+    return run, follow(call, run, warm)
 
 
 @contextmanager
@@ -54,11 +57,11 @@ def watched_here(call: Call) -> Iterator[Emit]:
         view.close()
 
 
-def follow(call: Call, run: RunFolder) -> Result:
+def follow(call: Call, run: RunFolder, warm: WarmProcess | None = None) -> Result:
     """Run ``run`` to its end in a process of its own, showing its events."""
     view = open_view(quiet=call.quiet)
     try:
-        result = run_to_end(run, view.show)
+        result = run_to_end(run, view.show, warm)
     finally:
         view.close()
     if result.state == "cancelled":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mozhu.references import with_references
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.places import fresh_run_folder, training_folder, with_absolute_paths
 from mozhu.workspace.runs import SPEC, make_run
+from mozhu.workspace.warm import WarmProcess
 
 
 def act(call: Call) -> int:
@@ -24,10 +26,12 @@ def act(call: Call) -> int:
     folder = training_folder(spec, workspace)
     if call.dry_run:
         return show_plan(call, spec, folder)
-    if not (folder / SPEC).exists():  # a run that was begun has passed its checks
+    if not (folder / SPEC).exists():
         _fetch(call, spec)
-        _check(call, spec, folder)
-    run, result = start(call, spec, folder)
+    with warm_process(spec) as warm:
+        if not (folder / SPEC).exists():  # a run that was begun has passed its checks
+            _check(call, spec, folder)
+        run, result = start(call, spec, folder, warm)
     if result is None:
         call.output.data({"run": str(run.path)}, None)
         return 0
@@ -37,6 +41,12 @@ def act(call: Call) -> int:
     ]
     call.output.data({"run": str(run.path), **result.to_json()}, summary(run, result, commands))
     return 0
+
+
+def warm_process(spec: TrainSpec) -> AbstractContextManager[WarmProcess | None]:
+    """The run's process loads its libraries while the request is checked, where it is one process that needs them."""
+    alone = spec.world_size == 1 and spec.strategy != "deepspeed"
+    return WarmProcess(spec.engine) if alone and spec.engine == "hf" else nullcontext()
 
 
 def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:

@@ -230,6 +230,12 @@ def load(slot: str, name: str) -> Any:
     raise UnknownSlotName(slot=slot, name=name, known=near)
 
 
+def load_built_in(slot: str, name: str) -> None:
+    """Import what is built in under ``name``, so that it is there when it is asked for; nothing where it is not."""
+    if name in BUILT_IN.get(slot, {}):
+        _import(BUILT_IN[slot][name], wanted_by=name)
+
+
 def _import(target: str, *, wanted_by: str) -> Any:
     module, _, attribute = target.partition(":")
     try:

@@ -21,6 +21,7 @@ from mozhu.kernel.texts import language, text
 from mozhu.specs.records.result import Result
 from mozhu.workspace.memory import are_of_no_memory, no_memory_left
 from mozhu.workspace.runs import EVENTS, RESULT, RunFolder, failed
+from mozhu.workspace.warm import WarmProcess
 
 OUTPUT = "process.log"
 _POLL_S = 0.1
@@ -34,15 +35,19 @@ class RunProcess:
 
     Args:
         workspace: The workspace that it runs in; without it the one in force here.
+        warm: A process that has loaded its libraries and becomes this run, where it is still there.
     """
 
-    def __init__(self, run: RunFolder, *, workspace: Path | None = None) -> None:
+    def __init__(
+        self, run: RunFolder, *, workspace: Path | None = None, warm: WarmProcess | None = None
+    ) -> None:
         self.run = run
         self._tail = EventTail(run.path / EVENTS)
         self._tail.skip_to_end()
         with writing(run.path / OUTPUT), open(run.path / OUTPUT, "ab") as output:
             self._output_starts = output.tell()
-            self._process = subprocess.Popen(
+            taken = warm.take(run.path.absolute(), (run.path / OUTPUT).absolute()) if warm else None
+            self._process = taken or subprocess.Popen(
                 [sys.executable, "-m", "mozhu", "run", str(run.path), "--quiet", "--lang", language()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -134,11 +139,13 @@ class RunFailed(MozhuError):
         return str(self._details.get({"what": "message"}.get(part, part), ""))
 
 
-def run_to_end(run: RunFolder, on_event: Callable[[dict[str, Any]], None]) -> Result:
+def run_to_end(
+    run: RunFolder, on_event: Callable[[dict[str, Any]], None], warm: WarmProcess | None = None
+) -> Result:
     """Run ``run`` in a process of its own and hand over its events; Ctrl-C and SIGTERM stop it gently, to resume."""
     before = run.result()
     with _held_back() as asked:
-        process = RunProcess(run)
+        process = RunProcess(run, warm=warm)
     try:
         with _terminated_as_interrupted():
             if asked:
