@@ -12,7 +12,7 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import RunCancelled, UnsafeUpload
 from mozhu.kernel.machine import describe
 from mozhu.kernel.paths import find_workspace, workspace_or_here
-from mozhu.planning import check_plan, plan_training
+from mozhu.planning import check_plan, plan_training, warm_process
 from mozhu.platform.catalog import service as catalog
 from mozhu.platform.catalog import verbs
 from mozhu.platform.catalog.datasets import service as data_catalog
@@ -71,6 +71,7 @@ from mozhu.workspace.launch import raise_failure, run_to_end, stop_run
 from mozhu.workspace.places import check_dataset_name, fresh_run_folder, training_folder, with_absolute_paths
 from mozhu.workspace.runs import SPEC, RunFolder, make_run, run_folders
 from mozhu.workspace.tree import LaidOut, lay_out
+from mozhu.workspace.warm import WarmProcess
 
 S = TypeVar("S", bound=Spec)
 Ask = Callable[[str], str]
@@ -107,11 +108,13 @@ def train(*, preset: str | None = None, config: str | None = None, quiet: bool =
     workspace = workspace_or_here()
     spec = with_absolute_paths(with_references(resolved.spec, workspace))
     folder = training_folder(spec, workspace)
-    if not (folder / SPEC).exists():
-        if (missing := slots.load("mozhu.rooms", "wanted_from_hub")(spec.model)) is not None:
-            _run(missing, {}, fresh_run_folder(missing, workspace), quiet)
-        check_plan(plan_training(spec, folder, resolved.origins)[0])
-    return _run(spec, resolved.origins, folder, quiet)
+    is_new = not (folder / SPEC).exists()
+    if is_new and (missing := slots.load("mozhu.rooms", "wanted_from_hub")(spec.model)) is not None:
+        _run(missing, {}, fresh_run_folder(missing, workspace), quiet)
+    with warm_process(spec) as warm:
+        if is_new:
+            check_plan(plan_training(spec, folder, resolved.origins)[0])
+        return _run(spec, resolved.origins, folder, quiet, warm)
 
 
 def forecast(*, preset: str | None = None, config: str | None = None, **fields: Any) -> Any:
@@ -494,17 +497,19 @@ def _engine_verb(
     return _run(spec, resolved.origins, folder, quiet)
 
 
-def _run(spec: Spec, origins: dict[str, str], folder: Path, quiet: bool) -> Run:
-    return _follow(make_run(spec, origins, folder), quiet)
+def _run(
+    spec: Spec, origins: dict[str, str], folder: Path, quiet: bool, warm: WarmProcess | None = None
+) -> Run:
+    return _follow(make_run(spec, origins, folder), quiet, warm)
 
 
-def _follow(run: RunFolder, quiet: bool) -> Run:
+def _follow(run: RunFolder, quiet: bool, warm: WarmProcess | None = None) -> Run:
     done = run.result()
     if done and done.state == "succeeded":
         return Run(run.path, done)
     view = open_view(quiet=quiet)
     try:
-        result = run_to_end(run, view.show)
+        result = run_to_end(run, view.show, warm)
     finally:
         view.close()
     if result.state == "cancelled":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mozhu.specs.train import TrainSpec
 from mozhu.specs.train_fields import idle_fields
 from mozhu.workspace.extensions import load_extensions
 from mozhu.workspace.runs import other_files
+from mozhu.workspace.warm import WarmProcess
 
 
 def plan_training(
@@ -38,6 +40,12 @@ def plan_training(
     except MozhuError:
         return findings, None
     return [*findings, *_memory_findings(forecast, machine)], forecast
+
+
+def warm_process(spec: TrainSpec) -> AbstractContextManager[WarmProcess | None]:
+    """The run's process loads its libraries while the request is checked, where it is one process that needs them."""
+    alone = spec.world_size == 1 and spec.strategy != "deepspeed"
+    return WarmProcess(spec.engine) if alone and spec.engine == "hf" else nullcontext()
 
 
 def _place_findings(folder: Path) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ from mozhu.cli.forecast_view import forecast_lines
 from mozhu.display.progress import finding_text
 from mozhu.kernel import slots
 from mozhu.kernel.texts import text
-from mozhu.planning import check_plan, plan_training
+from mozhu.planning import check_plan, plan_training, warm_process
 from mozhu.references import with_references
 from mozhu.specs.train import TrainSpec
 from mozhu.workspace.places import fresh_run_folder, training_folder, with_absolute_paths
 from mozhu.workspace.runs import SPEC, make_run
-from mozhu.workspace.warm import WarmProcess
 
 
 def act(call: Call) -> int:
@@ -41,12 +39,6 @@ def act(call: Call) -> int:
     ]
     call.output.data({"run": str(run.path), **result.to_json()}, summary(run, result, commands))
     return 0
-
-
-def warm_process(spec: TrainSpec) -> AbstractContextManager[WarmProcess | None]:
-    """The run's process loads its libraries while the request is checked, where it is one process that needs them."""
-    alone = spec.world_size == 1 and spec.strategy != "deepspeed"
-    return WarmProcess(spec.engine) if alone and spec.engine == "hf" else nullcontext()
 
 
 def show_plan(call: Call, spec: TrainSpec, folder: Path) -> int:
