@@ -13,6 +13,7 @@ from mozhu.platform.catalog.access import may_read_content
 from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.events import known_events
 from mozhu.platform.catalog.models import Models
+from mozhu.platform.catalog.reports import Reports
 from mozhu.platform.catalog.room import database_of
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.engine import Database, open_database
@@ -39,6 +40,7 @@ class Composition:
     registry: Registry
     datasets: Datasets
     models: Models
+    reports: Reports
     replays: Replays
     webhooks: Webhooks
     uploads: Uploads
@@ -66,6 +68,7 @@ def compose(root: Path, settings: ServiceSpec, *, executor: Executor | None = No
         registry=Registry(workspace.root, database=database, store=store),
         datasets=Datasets(workspace.root, database=database, store=store),
         models=Models(workspace.root, database=database, store=store),
+        reports=Reports(workspace.root, database=database, store=store),
         replays=Replays(database),
         webhooks=Webhooks(database, known_events(), private=settings.webhook_private_addresses),
         uploads=Uploads(

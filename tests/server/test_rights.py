@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from mozhu.app import compose
 from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog.lineage import Edge, Node
+from mozhu.platform.catalog.reports import Told
 from mozhu.server.identity import current_subject
 from mozhu.server.make import make_app
 from mozhu.specs.service import ServiceSpec
@@ -26,6 +27,8 @@ from mozhu.specs.wire.place import PREFIX
 from mozhu.testing.inline_runs import InlineExecutor
 
 M = "/models/secret"
+PAGE = "<p>secret report</p>"
+REPORT = f"{M}/versions/v1/reports/sha256:{hashlib.sha256(PAGE.encode()).hexdigest()}"
 D = "/datasets/secret-data"
 # operation: the right it needs, and a request of it
 NEEDS: dict[str, tuple[str, str, str, Any]] = {
@@ -37,7 +40,18 @@ NEEDS: dict[str, tuple[str, str, str, Any]] = {
     "show_rating": ("read", "GET", f"{M}/rating", None),
     "show_lineage": ("read", "GET", "/lineage?of=secret:v1", None),
     "show_advice": ("read", "GET", f"{M}/advice", None),
+    "copy_model": ("use", "POST", f"{M}/copy", {"name": "hers"}),
+    "copy_dataset": ("use", "POST", f"{D}/copy", {"name": "hers"}),
     "rate_model": ("use", "PUT", f"{M}/rating", {"stars": 4}),
+    "list_version_reports": ("read", "GET", f"{M}/versions/v1/reports", None),
+    "show_report": ("read", "GET", REPORT, None),
+    "attach_report": (
+        "write",
+        "POST",
+        f"{M}/versions/v1/reports",
+        {"kind": "evaluation", "html": "<p>another</p>"},
+    ),
+    "remove_report": ("write", "DELETE", REPORT, None),
     "validate_model": ("write", "POST", f"{M}:v1/validate", None),
     "import_version": ("write", "POST", f"{M}/versions", {"upload": "none"}),
     "edit_model": ("write", "PATCH", M, {"description": "x"}),
@@ -58,6 +72,7 @@ NEEDS: dict[str, tuple[str, str, str, Any]] = {
     "validate_dataset": ("write", "POST", f"{D}:v1/validate", None),
     "edit_dataset": ("write", "PATCH", D, {"description": "x"}),
     "set_dataset_notes": ("write", "PUT", f"{D}:v1/notes", {"notes": "x"}),
+    "set_dataset_tags": ("write", "PUT", f"{D}:v1/tags", {"tags": ["x"]}),
     "set_dataset_alias": ("write", "PUT", f"{D}/aliases/best", {"version": "v1"}),
     "remove_dataset_alias": ("write", "DELETE", f"{D}/aliases/best", None),
     "list_dataset_shares": ("manage", "GET", f"{D}/shares", None),
@@ -73,6 +88,7 @@ LISTS = {
     "list_models": "/models",
     "list_events": "/events/history",
     "list_datasets": "/datasets",
+    "list_reports": "/reports",
     "show_statistics": "/statistics",
     "suggest_version": f"{M}/next-version",
     "list_uploads": "/uploads",
@@ -111,6 +127,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     composition = compose(root, ServiceSpec(allowed_hosts=("testserver",)), executor=InlineExecutor())
     composition.registry.register(write_run(root / "run"), name="secret", task="qa")
     composition.datasets.register(write_snapshot(root / "data"), name="secret-data")
+    composition.reports.attach("secret:v1", Told("evaluation", PAGE.encode(), "run-1", {}))
     people = {"user:ann": "read", "user:dan": "use", "team:vision": "write", "user:cid": "manage"}
     for whom, right in people.items():
         composition.models.share("secret", whom, right)  # type: ignore[arg-type]
@@ -149,8 +166,9 @@ def test_each_right_opens_what_it_says_and_no_more(ask: Ask, operation: str) -> 
         answer = ask(subject, method, path, body)
         code = answer.json()["code"] if answer.status_code >= 400 else ""
         if RIGHTS.index(held) >= RIGHTS.index(needed):
-            # A restore of what is not in the trash, or an import of no upload, is allowed and of no use.
-            assert code in ("", "REG-021", "REG-024", "FILE-001", "UPLOAD-001"), (held, answer.text)
+            # A restore of what is not in the trash, a second copy or removal, an import of no upload: of no use.
+            useless = ("REG-021", "REG-024", "REG-026", "REG-027", "FILE-001", "UPLOAD-001")
+            assert code in ("", *useless), (held, answer.text)
             continue
         unknown = "REG-013" if path.startswith(D) else "REG-001"
         expected = "REG-023" if held or needed == "admin" else unknown
@@ -163,7 +181,7 @@ def test_lists_hold_what_their_caller_may_read(ask: Ask, operation: str) -> None
     stranger, reader = (ask(PEOPLE[held], "GET", LISTS[operation]) for held in (None, "read"))
     assert stranger.status_code == reader.status_code == 200
     assert "secret" not in stranger.text
-    if operation in ("list_models", "list_datasets", "list_events"):
+    if operation in ("list_models", "list_datasets", "list_reports", "list_events"):
         assert "secret" in reader.text and not stranger.json()["items"]
     if operation == "show_statistics":
         assert (stranger.json()["models"], reader.json()["models"]) == (0, 1)
@@ -345,6 +363,23 @@ def test_who_imports_a_new_model_manages_it_and_nobody_else_reads_it(ask: Ask, a
     assert ask(eve, "PATCH", "/models/mine", {"visibility": "private"}).status_code == 200
     for held in ("read", "write", "manage"):
         assert ask(PEOPLE[held], "GET", "/models/mine").json()["code"] == "REG-001"
+
+
+def test_the_page_of_a_report_runs_nothing_and_loads_nothing(ask: Ask) -> None:
+    html = "<script>alert(1)</script><img src=https://example.com/x>"
+    given = ask(
+        LOCAL_ADMIN,
+        "POST",
+        f"{M}/versions/v1/reports",
+        {"kind": "training", "html": html, "metrics": {"a": 1}},
+    )
+    assert given.status_code == 201 and given.json()["metrics"] == {"a": 1}
+    page = ask(PEOPLE["read"], "GET", f"{M}/versions/v1/reports/{given.json()['sha256']}")
+    assert page.text == html and page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'") and "script" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["content-disposition"].startswith('inline; filename="report-')
 
 
 def test_known_content_is_known_to_who_may_read_it(app: Any) -> None:

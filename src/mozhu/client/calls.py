@@ -22,6 +22,7 @@ from mozhu.specs.wire.events import EventsPage
 from mozhu.specs.wire.files import FilesList
 from mozhu.specs.wire.imports import ImportsPage, ImportWire
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
+from mozhu.specs.wire.reports import ReportKindName, ReportsPage, ReportWire
 from mozhu.specs.wire.uploads import UploadsList, UploadWire
 from mozhu.specs.wire.webhooks import DeliveriesPage, WebhooksList, WebhookWire
 
@@ -38,8 +39,9 @@ def models(
     state: str | None = None,
     sort: str | None = None,
     trash: bool | None = None,
+    visibility: str | None = None,
 ) -> Ask[ModelsPage]:
-    filters = {"type": type, "tag": tag, "owner": owner, "team": team}
+    filters = {"type": type, "tag": tag, "owner": owner, "team": team, "visibility": visibility}
     order = {"state": state, "sort": sort, "trash": trash}
     return get("/models", search=search, limit=limit, cursor=cursor, **filters, **order)
 
@@ -50,6 +52,11 @@ def model(name: str, limit: int | None = None, before: int | None = None) -> Ask
 
 def files(reference: str) -> Ask[FilesList]:
     return get(f"/models/{segment(reference)}/files")
+
+
+def copy_model(reference: str, name: str, *, team: str | None = None) -> Ask[ModelDetailWire]:
+    """A model, or one version, under a new name as one's own; ``team`` may use it."""
+    return Ask("POST", f"/models/{segment(reference)}/copy", body={"name": name, "team": team})
 
 
 def validate_model(name: str) -> Ask[ValidationWire]:
@@ -156,11 +163,14 @@ def datasets(
     kind: str | None = None,
     tag: str | None = None,
     owner: str | None = None,
+    team: str | None = None,
     sort: str | None = None,
     trash: bool | None = None,
+    visibility: str | None = None,
 ) -> Ask[DatasetsPage]:
-    filters = {"kind": kind, "tag": tag, "owner": owner, "state": state, "sort": sort, "trash": trash}
-    return get("/datasets", search=search, limit=limit, cursor=cursor, **filters)
+    filters = {"kind": kind, "tag": tag, "owner": owner, "team": team, "visibility": visibility}
+    order = {"state": state, "sort": sort, "trash": trash}
+    return get("/datasets", search=search, limit=limit, cursor=cursor, **filters, **order)
 
 
 def dataset(name: str) -> Ask[DatasetDetailWire]:
@@ -199,6 +209,11 @@ def abort_upload(upload_id: str) -> Ask[UploadWire]:
     return Ask("DELETE", f"/uploads/{segment(upload_id)}")
 
 
+def copy_dataset(reference: str, name: str, *, team: str | None = None) -> Ask[DatasetDetailWire]:
+    """A data set, or one version, under a new name as one's own; ``team`` may use it."""
+    return Ask("POST", f"/datasets/{segment(reference)}/copy", body={"name": name, "team": team})
+
+
 def edit_dataset(name: str, *, if_match: str | None = None, **fields: str) -> Ask[DatasetDetailWire]:
     """Set ``description``, ``licence``, ``visibility``."""
     return Ask("PATCH", f"/datasets/{segment(name)}", body=fields, headers=_matching(if_match))
@@ -207,6 +222,13 @@ def edit_dataset(name: str, *, if_match: str | None = None, **fields: str) -> As
 def set_dataset_notes(reference: str, notes: str, *, if_match: str | None = None) -> Ask[DatasetDetailWire]:
     body = {"notes": notes}
     return Ask("PUT", f"/datasets/{segment(reference)}/notes", body=body, headers=_matching(if_match))
+
+
+def set_dataset_tags(
+    reference: str, tags: Sequence[str], *, if_match: str | None = None
+) -> Ask[DatasetDetailWire]:
+    body = {"tags": list(tags)}
+    return Ask("PUT", f"/datasets/{segment(reference)}/tags", body=body, headers=_matching(if_match))
 
 
 def delete_dataset(reference: str, *, force: bool = False, keep: bool = True) -> Ask[DeletedWire]:
@@ -236,14 +258,23 @@ def dataset_aliases(name: str) -> Ask[AliasesList]:
 
 
 def set_dataset_alias(
-    name: str, alias: str, version: str, *, protected: bool | None = None, force: bool = False
+    name: str,
+    alias: str,
+    version: str,
+    *,
+    protected: bool | None = None,
+    force: bool = False,
+    keep: bool = True,
 ) -> Ask[AliasesList]:
     body = {"version": version, "protected": protected, "force": force}
-    return Ask("PUT", f"/datasets/{segment(name)}/aliases/{segment(alias)}", body=body)
+    return Ask("PUT", f"/datasets/{segment(name)}/aliases/{segment(alias)}", {"keep": keep}, body=body)
 
 
-def remove_dataset_alias(name: str, alias: str, *, force: bool = False) -> Ask[AliasesList]:
-    return Ask("DELETE", f"/datasets/{segment(name)}/aliases/{segment(alias)}", {"force": force})
+def remove_dataset_alias(
+    name: str, alias: str, *, force: bool = False, keep: bool = True
+) -> Ask[AliasesList]:
+    params = {"force": force, "keep": keep}
+    return Ask("DELETE", f"/datasets/{segment(name)}/aliases/{segment(alias)}", params)
 
 
 def dataset_rating(name: str) -> Ask[RatingWire]:
@@ -252,6 +283,34 @@ def dataset_rating(name: str) -> Ask[RatingWire]:
 
 def rate_dataset(name: str, stars: int, comment: str = "") -> Ask[RatingWire]:
     return Ask("PUT", f"/datasets/{segment(name)}/rating", body={"stars": stars, "comment": comment})
+
+
+def reports(limit: int | None = None, cursor: str | None = None) -> Ask[ReportsPage]:
+    return get("/reports", limit=limit, cursor=cursor)
+
+
+def version_reports(
+    name: str, version: str, limit: int | None = None, cursor: str | None = None
+) -> Ask[ReportsPage]:
+    return get(_of_version(name, version), limit=limit, cursor=cursor)
+
+
+def attach_report(
+    name: str,
+    version: str,
+    html: str,
+    *,
+    kind: ReportKindName,
+    run: str = "",
+    metrics: dict[str, Any] | None = None,
+) -> Ask[ReportWire]:
+    """``html`` is a page that stands by itself; ``metrics`` is what it tells as figures."""
+    body = {"kind": kind, "html": html, "run": run, "metrics": metrics or {}}
+    return Ask("POST", _of_version(name, version), body=body)
+
+
+def remove_report(name: str, version: str, sha256: str) -> Ask[None]:
+    return Ask("DELETE", f"{_of_version(name, version)}/{segment(sha256)}")
 
 
 def events(after: int = 0, limit: int | None = None) -> Ask[EventsPage]:
@@ -308,3 +367,7 @@ def remove_import(import_id: str) -> Ask[None]:
 
 def _matching(tag: str | None) -> dict[str, str]:
     return {} if tag is None else {"If-Match": tag}
+
+
+def _of_version(name: str, version: str) -> str:
+    return f"/models/{segment(name)}/versions/{segment(version)}/reports"

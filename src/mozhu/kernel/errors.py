@@ -780,6 +780,17 @@ class BadValue(UsageError):
     status = 422
 
 
+class NameTaken(StateError):
+    """Names of models, and of data sets, are those of one installation; somebody has this one."""
+
+    code = "REG-026"
+
+
+class UnknownReport(DataError):
+    code = "REG-027"
+    status = 404
+
+
 # ---------------------------------------------------------------- blobs
 class BlobMissing(DataError):
     """The store has no content of this hash."""

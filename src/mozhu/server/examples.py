@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from mozhu.server.examples_datasets import DATASETS
 from mozhu.server.examples_models import HASH, MODELS, Example
+from mozhu.server.examples_reports import REPORTS
 from mozhu.server.examples_traffic import TRAFFIC
 
 # `body` and `answer`; every other key is the name of a parameter.
-EXAMPLES: dict[str, Example] = {**MODELS, **DATASETS, **TRAFFIC}
+EXAMPLES: dict[str, Example] = {**MODELS, **DATASETS, **REPORTS, **TRAFFIC}
 # Of parameters that an operation says nothing about, by their names.
 PARAMETERS: Example = {
     "name": "medical-qa",

@@ -66,6 +66,8 @@ DATASETS: dict[str, Example] = {
     "show_dataset": {**_NAME, "answer": _DETAIL},
     "edit_dataset": {**_NAME, "body": {"licence": "cc-by-4.0", "visibility": "team"}, "answer": _DETAIL},
     "set_dataset_notes": {**_NAMED, "body": {"notes": "去掉了重复的问题"}, "answer": _DETAIL},
+    "set_dataset_tags": {**_NAMED, "body": {"tags": ["medical", "zh"]}, "answer": _DETAIL},
+    "copy_dataset": {**_NAME, "body": {"name": "our_qa", "team": "vision"}, "answer": _DETAIL},
     "delete_dataset": {**_NAMED, "confirm": "medical_qa:v1", "answer": {"deleted": ["medical_qa:v1"]}},
     "restore_dataset": {**_NAMED, "answer": _DETAIL},
     "show_dataset_row": {

@@ -85,6 +85,7 @@ MODELS: dict[str, Example] = {
     "edit_model": {"body": {"description": "医疗问答", "visibility": "team"}, "answer": DETAIL},
     "set_notes": {"name": "medical-qa:v1", "body": {"notes": "加了急诊数据"}, "answer": DETAIL},
     "set_tags": {"name": "medical-qa:v1", "body": {"tags": ["medical", "zh"]}, "answer": DETAIL},
+    "copy_model": {"body": {"name": "our-medical-qa", "team": "vision"}, "answer": DETAIL},
     "delete_model": {"name": "medical-qa:v1", "confirm": "medical-qa:v1", "answer": DELETED},
     "restore_model": {"name": "medical-qa:v1", "answer": DETAIL},
     "empty_trash": {"confirm": "trash", "days": 30, "answer": DELETED},

@@ -29,6 +29,7 @@ from mozhu.server.routes import (
     imports,
     lineage,
     models,
+    reports,
     sharing,
     uploads,
     webhooks,
@@ -37,7 +38,7 @@ from mozhu.specs.wire.place import PREFIX
 
 _ROOMS = (
     *(health, models, editing, aliases, sharing, lineage),
-    *(datasets, datasets_kept, events, files, uploads, imports, webhooks),
+    *(datasets, datasets_kept, reports, events, files, uploads, imports, webhooks),
 )
 _STEPS_EVERY_S, _STEP_GRACE_S = 0.5, 5.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

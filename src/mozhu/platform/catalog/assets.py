@@ -53,10 +53,44 @@ class AliasView:
     protected: bool
 
 
-class Assets(CatalogueRoom):
-    """Args as ``CatalogueRoom``; ``in_use`` says who uses a version, without it the workspace's running runs."""
+class AssetRoom(CatalogueRoom):
+    """A service of one kind of things, which it reads and changes for who may."""
 
     kind: ClassVar[Kind]
+
+    @contextmanager
+    def _seeing(self, reference: str, subject: Subject) -> Iterator[tuple[Session, Any]]:
+        database = self._existing()
+        if database is None:
+            raise self.kind.unknown(reference, [])
+        with database.reading() as session:
+            yield session, _asset(session, self.kind, reference, subject)
+
+    @contextmanager
+    def _changing(
+        self,
+        reference: str,
+        subject: Subject,
+        right: Right,
+        *,
+        keep: bool = True,
+        trashed: bool = False,
+    ) -> Iterator[Change]:
+        """The model or data set of ``reference``, for who has ``right`` on it; its card follows the rows."""
+        if self._existing() is None:
+            raise self.kind.unknown(reference, [])
+        with self._opened().writing(keep=keep) as session:
+            asset = _asset(session, self.kind, reference, subject)
+            demand(session, subject, asset, right, self.kind)
+            if asset.trashed is not None and not trashed:
+                raise InTrash(reference=asset.name, group=self.kind.group)
+            yield Change(session, self.kind, asset, iso_time(self._clock()), subject)
+            if keep:
+                write_card(self.models, session, asset, self.kind)
+
+
+class Assets(AssetRoom):
+    """Args as ``CatalogueRoom``; ``in_use`` says who uses a version, without it the workspace's running runs."""
 
     def __init__(
         self,
@@ -416,36 +450,6 @@ class Assets(CatalogueRoom):
         users = {user for name in names for user in self._users(change.session, change.subject, name)}
         if users:
             raise VersionInUse(reference=reference, users=sorted(users), group=self.kind.group)
-
-    @contextmanager
-    def _seeing(self, reference: str, subject: Subject) -> Iterator[tuple[Session, Any]]:
-        database = self._existing()
-        if database is None:
-            raise self.kind.unknown(reference, [])
-        with database.reading() as session:
-            yield session, _asset(session, self.kind, reference, subject)
-
-    @contextmanager
-    def _changing(
-        self,
-        reference: str,
-        subject: Subject,
-        right: Right,
-        *,
-        keep: bool = True,
-        trashed: bool = False,
-    ) -> Iterator[Change]:
-        """The model or data set of ``reference``, for who has ``right`` on it; its card follows the rows."""
-        if self._existing() is None:
-            raise self.kind.unknown(reference, [])
-        with self._opened().writing(keep=keep) as session:
-            asset = _asset(session, self.kind, reference, subject)
-            demand(session, subject, asset, right, self.kind)
-            if asset.trashed is not None and not trashed:
-                raise InTrash(reference=asset.name, group=self.kind.group)
-            yield Change(session, self.kind, asset, iso_time(self._clock()), subject)
-            if keep:
-                write_card(self.models, session, asset, self.kind)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Shape:
     type: bool = False
     owner: bool = False
     team: bool = False
+    visibility: bool = False
     tag: Commonness = None
     state: Commonness = None
     after: bool = False
@@ -78,7 +79,8 @@ class Shape:
     @property
     def has_filters(self) -> bool:
         """Whether not everything that the reader may see is asked for."""
-        return bool(self.type or self.owner or self.team or self.tag or self.state)
+        named = self.type or self.owner or self.team or self.visibility
+        return bool(named or self.tag or self.state)
 
 
 @lru_cache(_KINDS)
@@ -188,6 +190,8 @@ def _filters(shape: Shape) -> list[ColumnElement[bool]]:
         found.append(table.owner == bindparam("owner"))
     if shape.team:
         found.append(table.team == bindparam("team"))
+    if shape.visibility:
+        found.append(table.visibility == bindparam("visibility"))
     if shape.tag:
         tagged = select(kind.of(version)).join(tag, tag.version_id == version.id)
         found.append(_has(kind, tagged.where(tag.tag == bindparam("tag")), shape.tag))

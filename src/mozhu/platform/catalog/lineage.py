@@ -24,10 +24,13 @@ from mozhu.platform.catalog.views import VersionFacts
 from mozhu.platform.database.portable import put_all
 from mozhu.platform.database.tables import Dataset, Model
 from mozhu.platform.database.tables_assets import LineageEdge
+from mozhu.specs.records.sidecars import REGISTRATION
 
 # Kinds of nodes whose edges do not come from version folders and outlive a rescan.
 OF_SERVING = ("endpoint", "answer")
 _MOST_NODES = 2000
+# How the record of a copy names its origin: `copy://name:v2`.
+COPY_OF = "copy://"
 Way = Literal["from", "to"]
 
 
@@ -78,7 +81,15 @@ class Family:
 def edges_of(folder: Path, facts: VersionFacts) -> list[Edge]:
     """What the files beside a version tell of its origin."""
     version = Node("version", facts.reference)
-    return [*_of_run(folder, facts, version), *_of_weights(folder, version)]
+    return [*_of_run(folder, facts, version), *_of_weights(folder, version), *copied_from(folder, version)]
+
+
+def copied_from(folder: Path, made: Node) -> list[Edge]:
+    """The edge from what ``made``, a version of a model or a data set, is a copy of."""
+    source = str(json_object(folder / REGISTRATION).get("source", ""))
+    if not source.startswith(COPY_OF):
+        return []
+    return [Edge(Node(made.kind, source.removeprefix(COPY_OF)), made, "copy")]
 
 
 def add_edges(session: Session, edges: Iterable[Edge]) -> None:

@@ -13,6 +13,7 @@ from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import rows, searching
 from mozhu.platform.catalog.access import readable
 from mozhu.platform.catalog.assets import Assets, Change, label_of
+from mozhu.platform.catalog.copying import Wanted, copy_model
 from mozhu.platform.catalog.kinds import MODEL, Kind
 from mozhu.platform.catalog.lineage import Edge, Family, Node, add_edges, family, knows, node_of, sees
 from mozhu.platform.catalog.naming import NameAdvice, advice_for
@@ -39,6 +40,23 @@ class Models(Assets):
         if database is None:
             return ModelPage((), None)
         return searching.page(database, subject, asked, limit, after)
+
+    def copy(
+        self, reference: str, name: str, *, team: str | None = None, subject: Subject = LOCAL_ADMIN
+    ) -> tuple[str, ...]:
+        """The model ``reference``, or the one version that it names, is ``name`` too, and ``subject`` its owner.
+
+        Args:
+            team: One of the subject's, which may use the copy; without one the copy is private.
+
+        Raises:
+            UnknownReference: REG-001. NotAllowed: REG-023, it takes the right to use. NameTaken: REG-026.
+            VersionFailed: REG-011. BadName: FILE-008. BadValue: REG-025, not a team of theirs.
+        """
+        wanted = Wanted(name, subject, team, self._clock())
+        if self._existing() is None:
+            raise UnknownReference(reference=reference, known=[])
+        return copy_model(self._opened(), self.store, self.models, reference, wanted)
 
     def fingerprint(self) -> str:
         """``sha256:…`` of every card; equal after a rescan of an unchanged tree."""

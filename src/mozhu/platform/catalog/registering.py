@@ -29,6 +29,7 @@ from mozhu.platform.catalog.events import REGISTERED, Happening
 from mozhu.platform.catalog.facts import read_folder
 from mozhu.platform.catalog.lineage import add_edges, edges_of
 from mozhu.platform.catalog.places import bring_files, close_folder, move_in, path_within, place_of, staging
+from mozhu.platform.catalog.reports import Told, attach_of_run, report_of_run
 from mozhu.platform.catalog.showing import BY_CHECKSUM
 from mozhu.platform.catalog.sidecars import Known, Registration, Wishes, describe, write_version
 from mozhu.platform.catalog.validate import Inspection, inspect_artefact, make_artefact_manifest
@@ -70,6 +71,7 @@ class Candidate:
     told: dict[str, Any] = field(default_factory=dict)
     holder: tuple[str, str] = (LOCAL, LOCAL)
     admission: Admission | None = None
+    report: Told | None = None
 
 
 def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: datetime) -> Candidate:
@@ -95,7 +97,8 @@ def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: dat
     if wishes.version:
         check_name(wishes.version)
     manifest = make_artefact_manifest(artefact, inspection.manifest)
-    return Candidate(artefact, wishes, known, manifest, inspection, source, now)
+    report = report_of_run(artefact.run.folder) if artefact.run else None
+    return Candidate(artefact, wishes, known, manifest, inspection, source, now, report)
 
 
 def register_candidate(
@@ -164,6 +167,8 @@ def _enter(
     found = read_folder(models, target, hashes=False)
     view = rows.add_version(session, found.facts, found.files)
     add_edges(session, edges_of(target, found.facts))
+    if candidate.report is not None:
+        attach_of_run(session, store, models, view.reference, candidate.report)
     details = {"path": view.path, "source": candidate.source, "state": view.state, "checksum": view.checksum}
     happening = Happening(REGISTERED, view.name, view.label, details)
     rows.add_history(session, [happening], iso_time(candidate.now))

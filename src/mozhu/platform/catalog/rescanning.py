@@ -64,6 +64,9 @@ def rebuild(database: Database, models: Path, time: str, *, keep: bool = True) -
             lineage.add_edges(session, lineage.edges_of(models / facts.path, facts))
         apply_cards(models, session)
         datasets = rebuild_rows(session, data)
+        for version in data.found:
+            made = lineage.Node("dataset", version.reference)
+            lineage.add_edges(session, lineage.copied_from(models / version.path, made))
         apply_cards(models, session, DATASET)
         after = {facts.reference for facts in result.found}
         report = RescanReport(

@@ -60,6 +60,7 @@ class ModelQuery:
     sort: Sort = "updated"
     trash: bool = False
     team: str | None = None
+    visibility: str | None = None
 
 
 A = TypeVar("A")
@@ -206,7 +207,7 @@ def _shape(
     reader, values = _reader(database, kind, subject)
     for place, word in enumerate(words):
         values |= {f"word_{place}": word, f"like_{place}": pattern(word)}
-    given = {name: getattr(asked, name) for name in ("type", "owner", "team", "tag", "state")}
+    given = {name: getattr(asked, name) for name in ("type", "owner", "team", "visibility", "tag", "state")}
     values |= {name: value for name, value in given.items() if value}
     shape = Shape(
         listing,
@@ -218,6 +219,7 @@ def _shape(
         type=bool(asked.type),
         owner=bool(asked.owner),
         team=bool(asked.team),
+        visibility=bool(asked.visibility),
         tag=_commonness(database, kind, "tag", asked.tag),
         state=_commonness(database, kind, "state", asked.state),
     )

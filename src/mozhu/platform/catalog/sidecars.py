@@ -142,11 +142,12 @@ def write_version(folder: Path, known: Known, info: ModelInfo, registration: Reg
     """
     registration.write(folder / REGISTRATION)
     there = folder / README
-    readme = read_text(there) if there.is_file() else _readme(info)
+    readme = read_text(there) if there.is_file() else readme_of(info)
     write_sidecars(folder, info, config=known.config, metrics=known.metrics, readme=readme)
 
 
-def _readme(info: ModelInfo) -> str:
+def readme_of(info: ModelInfo) -> str:
+    """The page of a version that nobody wrote one for."""
     performance = ", ".join(f"{name} {value:g}" for name, value in info.performance.items()) or "-"
     return text(
         "registry.readme",

@@ -75,6 +75,7 @@ class Model(Table):
         Index("ix_models_trashed_type", "trashed", "type", "version_count", "size_bytes"),
         Index("ix_models_owner_updated_id", "owner", "updated", "id"),
         Index("ix_models_visibility_team", "visibility", "team"),
+        Index("ix_models_visibility_updated_id", "visibility", "updated", "id"),
         Index(
             "ix_models_in_trash",
             "updated",
@@ -179,6 +180,7 @@ class Dataset(Table):
         Index("ix_datasets_kind_updated_id", "kind", "updated", "id"),
         Index("ix_datasets_owner_updated_id", "owner", "updated", "id"),
         Index("ix_datasets_visibility_team", "visibility", "team"),
+        Index("ix_datasets_visibility_updated_id", "visibility", "updated", "id"),
         Index("ix_datasets_trashed_kind", "trashed", "kind", "version_count", "size_bytes"),
         Index(
             "ix_datasets_in_trash",

@@ -17,6 +17,7 @@ from mozhu.platform.catalog.contents import held_by_versions
 from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.kinds import DATASET, MODEL
 from mozhu.platform.catalog.models import Models
+from mozhu.platform.catalog.reports import held_by_reports
 from mozhu.platform.catalog.room import settings_of
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.engine import Database
@@ -33,10 +34,11 @@ from mozhu.specs.registry import FsckSpec, GcSpec
 
 
 def holders_of(models: Path, limits: Limits) -> Holders:
-    """Everything that needs a content: versions, open uploads, and those that may still become a version."""
+    """Everything that needs a content: versions, their reports, open uploads, and uploads that may become a version."""
 
     def holders(session: Session) -> Iterator[Held]:
         yield from held_by_versions(session, models)
+        yield from held_by_reports(session)
         since = iso_time(utc_now() - timedelta(hours=limits.expiry_hours))
         for digest in rows.digests_in_uploads(session, since):
             yield Held(digest, None, "upload")

@@ -24,7 +24,7 @@ Alias = Annotated[str, Path(min_length=1, max_length=200)]
 @router.get("", response_model=AliasesList)
 def list_aliases(request: Request, services: Services, asks: Asks, name: Name) -> Response:
     """The aliases of a model; `latest` is always there and not among them."""
-    return found(request, _told(services.models.aliases(name, subject=asks)))
+    return found(request, told(services.models.aliases(name, subject=asks)))
 
 
 @router.put("/{alias}", response_model=AliasesList)
@@ -38,7 +38,7 @@ def set_alias(
         "subject": asks,
         "keep": keep,
     }
-    return answer(_told(services.models.set_alias(f"{name}:{wanted.version}", alias, **given)))
+    return answer(told(services.models.set_alias(f"{name}:{wanted.version}", alias, **given)))
 
 
 @router.delete("/{alias}", response_model=AliasesList)
@@ -46,8 +46,8 @@ def remove_alias(
     services: Services, asks: Asks, name: Name, alias: Alias, force: bool = False, keep: Keep = True
 ) -> Response:
     """The alias is no more; a protected one only with `force`."""
-    return answer(_told(services.models.remove_alias(name, alias, force=force, subject=asks, keep=keep)))
+    return answer(told(services.models.remove_alias(name, alias, force=force, subject=asks, keep=keep)))
 
 
-def _told(aliases: Iterable[AliasView]) -> dict[str, object]:
+def told(aliases: Iterable[AliasView]) -> dict[str, object]:
     return {"items": [asdict(alias) for alias in aliases]}

@@ -14,7 +14,8 @@ from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.server.routes.models import Cursor, Limit, Name, Search, Word
+from mozhu.server.routes.models import Cursor, Limit, Name, Search, Visibility, Word
+from mozhu.specs.wire.catalogue import NewCopy
 from mozhu.specs.wire.datasets import (
     DatasetDetailWire,
     DatasetKind,
@@ -38,16 +39,18 @@ def list_datasets(
     kind: Annotated[DatasetKind | None, Query(description="what the rows teach")] = None,
     tag: Word = None,
     owner: Word = None,
+    team: Word = None,
     state: Annotated[State | None, Query()] = None,
     sort: Annotated[Literal["updated", "name"], Query()] = "updated",
     trash: Annotated[bool, Query(description="what was deleted, and only that")] = False,
+    visibility: Visibility = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """The data sets that the caller may read: last changed first, or by name. Each with its newest version, of those
     in `state` if given.
     """
-    asked = ModelQuery(search or "", kind, tag, owner, state, sort, trash)
+    asked = ModelQuery(search or "", kind, tag, owner, state, sort, trash, team, visibility)
     after = key_of(cursor, asdict(asked), (str, int))
     page = services.datasets.page(asked, subject=asks, limit=limit, after=tuple(after) if after else None)
     following = cursor_after(list(page.next), asdict(asked)) if page.next else None
@@ -58,6 +61,13 @@ def list_datasets(
 def show_dataset(request: Request, services: Services, asks: Asks, name: Name) -> Response:
     """One data set, how it was made, who used it, and its history."""
     return found(request, services.datasets.show(name, subject=asks).to_json())
+
+
+@router.post("/datasets/{name}/copy", response_model=DatasetDetailWire, status_code=201)
+def copy_dataset(services: Services, asks: Asks, name: Name, wanted: NewCopy) -> Response:
+    """The data set, or the one version `name:v2`, under a new name as the caller's own; nothing is copied twice."""
+    services.datasets.copy(name, wanted.name, team=wanted.team, subject=asks)
+    return answer(services.datasets.show(wanted.name, subject=asks).to_json(), 201)
 
 
 @router.get("/datasets/{name}/rows/{row}", response_model=DatasetRowWire)

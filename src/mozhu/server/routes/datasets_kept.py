@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,7 +14,7 @@ from mozhu.platform.accounts.subject import Subject
 from mozhu.server.answers import answer, check_unchanged, found
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
-from mozhu.server.routes.aliases import Alias
+from mozhu.server.routes.aliases import Alias, told
 from mozhu.server.routes.editing import Confirm, Force, confirmed
 from mozhu.server.routes.models import Keep, Name
 from mozhu.server.routes.sharing import Whom
@@ -27,6 +27,7 @@ from mozhu.specs.wire.catalogue import (
     NotesEdit,
     RatingWire,
     SharesList,
+    TagsEdit,
 )
 from mozhu.specs.wire.datasets import DatasetDetailWire, DatasetEdit
 from mozhu.specs.wire.place import PREFIX
@@ -54,16 +55,26 @@ def set_dataset_notes(
     return _shown(services, asks, name)
 
 
+@router.put("/tags", response_model=DatasetDetailWire)
+def set_dataset_tags(
+    request: Request, services: Services, asks: Asks, name: Name, wanted: TagsEdit
+) -> Response:
+    """The tags of the version `name:v2`, in place of those before."""
+    before = _unchanged(request, services, asks, name)
+    services.datasets.set_tags(name, wanted.tags, subject=asks, before=before)
+    return _shown(services, asks, name)
+
+
 @router.delete("", response_model=DeletedWire)
 def delete_dataset(
     services: Services, asks: Asks, name: Name, confirm: Confirm = "", force: Force = "", keep: Keep = True
 ) -> Response:
     """A version (`name:v2`), or a data set with all its versions, into the trash; `confirm` says the name again."""
-    told = services.datasets.delete(name, subject=asks, force=force, keep=False)
+    gone = services.datasets.delete(name, subject=asks, force=force, keep=False)
     if keep:
         confirmed(confirm, name)
-        told = services.datasets.delete(name, subject=asks, force=force)
-    return answer({"deleted": list(told)})
+        gone = services.datasets.delete(name, subject=asks, force=force)
+    return answer({"deleted": list(gone)})
 
 
 @router.post("/restore", response_model=DatasetDetailWire)
@@ -96,25 +107,29 @@ def remove_dataset_share(services: Services, asks: Asks, name: Name, whom: Whom)
 @router.get("/aliases", response_model=AliasesList)
 def list_dataset_aliases(request: Request, services: Services, asks: Asks, name: Name) -> Response:
     """The aliases of a data set; `latest` is always there and not among them."""
-    return found(request, _aliases(services, asks, name))
+    return found(request, told(services.datasets.aliases(name, subject=asks)))
 
 
 @router.put("/aliases/{alias}", response_model=AliasesList)
-def set_dataset_alias(services: Services, asks: Asks, name: Name, alias: Alias, wanted: NewAlias) -> Response:
+def set_dataset_alias(
+    services: Services, asks: Asks, name: Name, alias: Alias, wanted: NewAlias, keep: Keep = True
+) -> Response:
     """`name@alias` is this version from now on."""
-    services.datasets.set_alias(
-        f"{name}:{wanted.version}", alias, protected=wanted.protected, force=wanted.force, subject=asks
-    )
-    return answer(_aliases(services, asks, name))
+    given: dict[str, Any] = {
+        "protected": wanted.protected,
+        "force": wanted.force,
+        "subject": asks,
+        "keep": keep,
+    }
+    return answer(told(services.datasets.set_alias(f"{name}:{wanted.version}", alias, **given)))
 
 
 @router.delete("/aliases/{alias}", response_model=AliasesList)
 def remove_dataset_alias(
-    services: Services, asks: Asks, name: Name, alias: Alias, force: bool = False
+    services: Services, asks: Asks, name: Name, alias: Alias, force: bool = False, keep: Keep = True
 ) -> Response:
     """The alias is no more; a protected one only with `force`."""
-    services.datasets.remove_alias(name, alias, force=force, subject=asks)
-    return answer(_aliases(services, asks, name))
+    return answer(told(services.datasets.remove_alias(name, alias, force=force, subject=asks, keep=keep)))
 
 
 @router.get("/rating", response_model=RatingWire)
@@ -133,10 +148,6 @@ def rate_dataset(services: Services, asks: Asks, name: Name, wanted: NewRating) 
 def _shares(services: Composition, asks: Subject, name: str) -> dict[str, object]:
     shares = services.datasets.shares(name, subject=asks)
     return {"items": [{"subject": whom, "right": right} for whom, right in shares]}
-
-
-def _aliases(services: Composition, asks: Subject, name: str) -> dict[str, object]:
-    return {"items": [asdict(alias) for alias in services.datasets.aliases(name, subject=asks)]}
 
 
 def _rating(services: Composition, asks: Subject, name: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ from mozhu.server.answers import answer, found
 from mozhu.server.cursors import cursor_after, key_of
 from mozhu.server.identity import Asks, Services
 from mozhu.server.keyed import KeyedRoute
+from mozhu.specs.wire.catalogue import NewCopy
 from mozhu.specs.wire.models import ModelDetailWire, ModelsPage, RescanWire, ValidationWire
 from mozhu.specs.wire.place import PREFIX
 from mozhu.specs.wire.states import State
@@ -26,6 +27,9 @@ PAGE = 50
 Limit = Annotated[int, Query(ge=1, le=200)]
 Search = Annotated[str | None, Query(max_length=200, description="a part of a name, task, tag, base …")]
 Keep = Annotated[bool, Query(description="`false` only tells what would be done")]
+Visibility = Annotated[
+    Literal["private", "team", "everyone"] | None, Query(description="`everyone`: the market")
+]
 Word = Annotated[str | None, Query(min_length=1, max_length=200)]
 ModelType = Literal["text", "image", "file"]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before")]
@@ -44,11 +48,12 @@ def list_models(
     state: Annotated[State | None, Query()] = None,
     sort: Annotated[Literal["updated", "name"], Query()] = "updated",
     trash: Annotated[bool, Query(description="what was deleted, and only that")] = False,
+    visibility: Visibility = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """The models that the caller may read with their newest versions: last changed first, or by name."""
-    asked = ModelQuery(search or "", type, tag, owner, state, sort, trash, team)
+    asked = ModelQuery(search or "", type, tag, owner, state, sort, trash, team, visibility)
     after = key_of(cursor, asdict(asked), (str, int))
     page = services.models.page(asked, subject=asks, limit=limit, after=tuple(after) if after else None)
     following = cursor_after(list(page.next), asdict(asked)) if page.next else None
@@ -75,6 +80,13 @@ def detail_of(
     shown = services.registry.show(name, subject=asks, limit=limit, before=before)
     coming = services.imports.unfinished(shown.model.name)
     return {**shown.to_json(), "imports": [item.to_json() for item in coming]}
+
+
+@router.post("/models/{name}/copy", response_model=ModelDetailWire, status_code=201)
+def copy_model(services: Services, asks: Asks, name: Name, wanted: NewCopy) -> Response:
+    """The model, or the one version `name:v2`, under a new name as the caller's own; nothing is copied twice."""
+    services.models.copy(name, wanted.name, team=wanted.team, subject=asks)
+    return answer(detail_of(services, asks, wanted.name), 201)
 
 
 @router.post("/models/{name}/validate", response_model=ValidationWire)

@@ -50,6 +50,13 @@ class NewShare(_Body):
     right: RightName
 
 
+class NewCopy(_Body):
+    """`name` is the copy's; `team`, one of the caller's, may use it. Without one it is private."""
+
+    name: str = Field(min_length=1, max_length=200)
+    team: str | None = Field(default=None, min_length=1, max_length=200)
+
+
 class NewRating(_Body):
     stars: int = Field(ge=1, le=5)
     comment: str = Field(default="", max_length=2000)

@@ -23,7 +23,9 @@ from mozhu.platform.accounts.subject import LOCAL_ADMIN, Subject
 from mozhu.platform.catalog import rows as model_rows
 from mozhu.platform.catalog.access import demand, near_names, readable, readable_datasets
 from mozhu.platform.catalog.assets import Assets
+from mozhu.platform.catalog.copying import Wanted
 from mozhu.platform.catalog.datasets import rows
+from mozhu.platform.catalog.datasets.copying import copy_dataset
 from mozhu.platform.catalog.datasets.folders import read_version
 from mozhu.platform.catalog.datasets.registering import DatasetWishes, check_candidate, register_candidate
 from mozhu.platform.catalog.datasets.snapshots import (
@@ -120,6 +122,24 @@ class Datasets(Assets):
         folder = find_snapshot(Path(path).expanduser())
         candidate = check_candidate(folder, wishes, source=str(path), now=self._clock())
         return register_candidate(self._opened(), self.models, candidate, copy=copy)
+
+    def copy(
+        self, reference: str, name: str, *, team: str | None = None, subject: Subject = LOCAL_ADMIN
+    ) -> tuple[str, ...]:
+        """The data set ``reference``, or the one version that it names, is ``name`` too, and ``subject`` its owner.
+
+        Args:
+            team: One of the subject's, which may use the copy; without one the copy is private.
+
+        Raises:
+            UnknownDatasetVersion: REG-013. NotAllowed: REG-023, it takes the right to use. NameTaken: REG-026.
+            VersionFailed: REG-011. BadName: FILE-008. BadValue: REG-025, not a team of theirs.
+        """
+        if self._existing() is None:
+            raise UnknownDatasetVersion(reference=reference, known=["-"])
+        return copy_dataset(
+            self._opened(), self.models, reference, Wanted(name, subject, team, self._clock())
+        )
 
     def show(self, reference: str, *, subject: Subject = LOCAL_ADMIN) -> DatasetDetail:
         """A data set, its versions and its history; ``chosen`` is the version that ``reference`` names.
