@@ -92,6 +92,26 @@ export interface paths {
         patch: operations["edit_model"];
         trace?: never;
     };
+    "/api/v1/models/{name}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Copy Model
+         * @description The model, or the one version `name:v2`, under a new name as the caller's own; nothing is copied twice.
+         */
+        post: operations["copy_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{name}/validate": {
         parameters: {
             query?: never;
@@ -453,6 +473,26 @@ export interface paths {
         patch: operations["edit_dataset"];
         trace?: never;
     };
+    "/api/v1/datasets/{name}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Copy Dataset
+         * @description The data set, or the one version `name:v2`, under a new name as the caller's own; nothing is copied twice.
+         */
+        post: operations["copy_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets/{name}/rows/{row}": {
         parameters: {
             query?: never;
@@ -506,6 +546,26 @@ export interface paths {
          * @description The note of the version `name:v2`.
          */
         put: operations["set_dataset_notes"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Dataset Tags
+         * @description The tags of the version `name:v2`, in place of those before.
+         */
+        put: operations["set_dataset_tags"];
         post?: never;
         delete?: never;
         options?: never;
@@ -640,6 +700,74 @@ export interface paths {
         put: operations["rate_dataset"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Reports
+         * @description The reports of every version that the caller may read, newest first.
+         */
+        get: operations["list_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model}/versions/{version}/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Version Reports
+         * @description The reports of one version, newest first.
+         */
+        get: operations["list_version_reports"];
+        put?: never;
+        /**
+         * Attach Report
+         * @description The version has this report too; the same page again is the same report.
+         */
+        post: operations["attach_report"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model}/versions/{version}/reports/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Report
+         * @description The page of a report. It runs no script and loads nothing: it is somebody else's.
+         */
+        get: operations["show_report"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Report
+         * @description The version has this report no more.
+         */
+        delete: operations["remove_report"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1506,6 +1634,16 @@ export interface components {
             force: boolean;
         };
         /**
+         * NewCopy
+         * @description `name` is the copy's; `team`, one of the caller's, may use it. Without one it is private.
+         */
+        NewCopy: {
+            /** Name */
+            name: string;
+            /** Team */
+            team?: string | null;
+        };
+        /**
          * NewFile
          * @description A file that is to be sent. With its ``sha256`` it may not have to be: the store may know it.
          */
@@ -1570,6 +1708,31 @@ export interface components {
              * @default
              */
             comment: string;
+        };
+        /**
+         * NewReport
+         * @description A page that stands by itself, and what it tells as figures; `run` names the run that wrote it.
+         */
+        NewReport: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "training" | "evaluation";
+            /** Html */
+            html: string;
+            /**
+             * Run
+             * @default
+             */
+            run: string;
+            /**
+             * Metrics
+             * @default {}
+             */
+            metrics: {
+                [key: string]: unknown;
+            };
         };
         /**
          * NewShare
@@ -1694,6 +1857,43 @@ export interface components {
             licence?: string | null;
             /** Base Model */
             base_model?: string | null;
+        };
+        /**
+         * ReportWire
+         * @description `reference` is the version's; its page is `/models/{name}/versions/{version}/reports/{sha256}`.
+         */
+        ReportWire: {
+            /** Reference */
+            reference: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "training" | "evaluation";
+            /** Run */
+            run: string;
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /** Created */
+            created: string;
+            /** Attached By */
+            attached_by: string;
+        };
+        /**
+         * ReportsPage
+         * @description Newest first; `next` is the cursor of the page that follows, null on the last one.
+         */
+        ReportsPage: {
+            /** Items */
+            items: components["schemas"]["ReportWire"][];
+            /** Next */
+            next: string | null;
         };
         /** RescanWire */
         RescanWire: {
@@ -1984,12 +2184,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "status": "ok",
-                     *       "version": "0.1.0"
-                     *     }
-                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -2021,12 +2215,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "status": "ready",
-                     *       "version": "0.1.0"
-                     *     }
-                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -2052,7 +2240,6 @@ export interface operations {
                  */
                 search?: string | null;
                 type?: ("text" | "image" | "file") | null;
-                /** @example zh */
                 tag?: string | null;
                 owner?: string | null;
                 team?: string | null;
@@ -2060,7 +2247,8 @@ export interface operations {
                 sort?: "updated" | "name";
                 /** @description what was deleted, and only that */
                 trash?: boolean;
-                /** @example 50 */
+                /** @description `everyone`: the market */
+                visibility?: ("private" | "team" | "everyone") | null;
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -2107,7 +2295,7 @@ export interface operations {
                      *             "base_model": "Qwen/Qwen2.5-7B-Instruct",
                      *             "task": "medical_qa",
                      *             "description": "医疗问答",
-                     *             "training_dataset": "medical_qa:v1",
+                     *             "training_dataset": "medical_qa:v3",
                      *             "training_steps": 1000,
                      *             "performance": {
                      *               "bleu": 0.75,
@@ -2119,7 +2307,7 @@ export interface operations {
                      *             ],
                      *             "path": "finetuned/lora/medical-qa/v1",
                      *             "size_bytes": 16777216,
-                     *             "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *             "checksum": "sha256:5b0b1f0e6c1f",
                      *             "certified": true,
                      *             "created": "2026-11-21T08:00:00.120Z",
                      *             "registered": "2026-11-21T09:00:00.000Z",
@@ -2148,7 +2336,6 @@ export interface operations {
     show_model: {
         parameters: {
             query?: {
-                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the answer before */
                 before?: number | null;
@@ -2171,136 +2358,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "model": {
-                     *         "name": "medical-qa",
-                     *         "owner": "local",
-                     *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
-                     *         "type": "text",
-                     *         "description": "医疗问答",
-                     *         "licence": "apache-2.0",
-                     *         "visibility": "team",
-                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "size_bytes": 16777216,
-                     *         "trashed": null,
-                     *         "newest": {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       },
-                     *       "chosen": {
-                     *         "reference": "medical-qa:v1",
-                     *         "name": "medical-qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
-                     *         "notes": "第一次训练",
-                     *         "trashed": null,
-                     *         "state": "ready",
-                     *         "kind": "adapter",
-                     *         "model_type": "lora",
-                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "task": "medical_qa",
-                     *         "description": "医疗问答",
-                     *         "training_dataset": "medical_qa:v1",
-                     *         "training_steps": 1000,
-                     *         "performance": {
-                     *           "bleu": 0.75,
-                     *           "rouge-l": 0.68
-                     *         },
-                     *         "tags": [
-                     *           "medical",
-                     *           "zh"
-                     *         ],
-                     *         "path": "finetuned/lora/medical-qa/v1",
-                     *         "size_bytes": 16777216,
-                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "certified": true,
-                     *         "created": "2026-11-21T08:00:00.120Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
-                     *         "owner": "local",
-                     *         "team": "local"
-                     *       },
-                     *       "versions": [
-                     *         {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "version.registered",
-                     *           "model": "medical-qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ],
-                     *       "imports": [],
-                     *       "next": null
-                     *     }
-                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2318,10 +2375,7 @@ export interface operations {
     delete_model: {
         parameters: {
             query?: {
-                /**
-                 * @description the name again: that this is meant
-                 * @example medical-qa:v1
-                 */
+                /** @description the name again: that this is meant */
                 confirm?: string;
                 /** @description the name again, for what is in use */
                 force?: string;
@@ -2330,10 +2384,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -2346,13 +2397,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "deleted": [
-                     *         "medical-qa:v1"
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -2372,22 +2416,13 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "description": "医疗问答",
-                 *       "visibility": "team"
-                 *     }
-                 */
                 "application/json": components["schemas"]["ModelEdit"];
             };
         };
@@ -2398,136 +2433,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "model": {
-                     *         "name": "medical-qa",
-                     *         "owner": "local",
-                     *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
-                     *         "type": "text",
-                     *         "description": "医疗问答",
-                     *         "licence": "apache-2.0",
-                     *         "visibility": "team",
-                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "size_bytes": 16777216,
-                     *         "trashed": null,
-                     *         "newest": {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       },
-                     *       "chosen": {
-                     *         "reference": "medical-qa:v1",
-                     *         "name": "medical-qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
-                     *         "notes": "第一次训练",
-                     *         "trashed": null,
-                     *         "state": "ready",
-                     *         "kind": "adapter",
-                     *         "model_type": "lora",
-                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "task": "medical_qa",
-                     *         "description": "医疗问答",
-                     *         "training_dataset": "medical_qa:v1",
-                     *         "training_steps": 1000,
-                     *         "performance": {
-                     *           "bleu": 0.75,
-                     *           "rouge-l": 0.68
-                     *         },
-                     *         "tags": [
-                     *           "medical",
-                     *           "zh"
-                     *         ],
-                     *         "path": "finetuned/lora/medical-qa/v1",
-                     *         "size_bytes": 16777216,
-                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "certified": true,
-                     *         "created": "2026-11-21T08:00:00.120Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
-                     *         "owner": "local",
-                     *         "team": "local"
-                     *       },
-                     *       "versions": [
-                     *         {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "version.registered",
-                     *           "model": "medical-qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ],
-                     *       "imports": [],
-                     *       "next": null
-                     *     }
-                     */
+                    "application/json": components["schemas"]["ModelDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    copy_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "our-medical-qa",
+                 *       "team": "vision"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewCopy"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2547,10 +2497,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -2563,20 +2510,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "path": "finetuned/lora/medical-qa/v1",
-                     *       "kind": "adapter",
-                     *       "reference": "medical-qa:v1",
-                     *       "state": "ready",
-                     *       "certified": true,
-                     *       "file_count": 6,
-                     *       "size_bytes": 16777216,
-                     *       "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *       "is_whole": true,
-                     *       "problems": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["ValidationWire"];
                 };
             };
@@ -2594,7 +2527,6 @@ export interface operations {
     rescan_registry: {
         parameters: {
             query?: {
-                /** @example false */
                 keep?: boolean;
             };
             header?: never;
@@ -2609,25 +2541,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "models": 12,
-                     *       "versions": 31,
-                     *       "added": [
-                     *         "medical-qa:v1"
-                     *       ],
-                     *       "gone": [],
-                     *       "failed": [],
-                     *       "refused": [],
-                     *       "datasets": {
-                     *         "datasets": 3,
-                     *         "versions": 4,
-                     *         "added": [],
-                     *         "gone": [],
-                     *         "failed": []
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["RescanWire"];
                 };
             };
@@ -2647,21 +2560,13 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "notes": "加了急诊数据"
-                 *     }
-                 */
                 "application/json": components["schemas"]["NotesEdit"];
             };
         };
@@ -2672,136 +2577,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "model": {
-                     *         "name": "medical-qa",
-                     *         "owner": "local",
-                     *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
-                     *         "type": "text",
-                     *         "description": "医疗问答",
-                     *         "licence": "apache-2.0",
-                     *         "visibility": "team",
-                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "size_bytes": 16777216,
-                     *         "trashed": null,
-                     *         "newest": {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       },
-                     *       "chosen": {
-                     *         "reference": "medical-qa:v1",
-                     *         "name": "medical-qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
-                     *         "notes": "第一次训练",
-                     *         "trashed": null,
-                     *         "state": "ready",
-                     *         "kind": "adapter",
-                     *         "model_type": "lora",
-                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "task": "medical_qa",
-                     *         "description": "医疗问答",
-                     *         "training_dataset": "medical_qa:v1",
-                     *         "training_steps": 1000,
-                     *         "performance": {
-                     *           "bleu": 0.75,
-                     *           "rouge-l": 0.68
-                     *         },
-                     *         "tags": [
-                     *           "medical",
-                     *           "zh"
-                     *         ],
-                     *         "path": "finetuned/lora/medical-qa/v1",
-                     *         "size_bytes": 16777216,
-                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "certified": true,
-                     *         "created": "2026-11-21T08:00:00.120Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
-                     *         "owner": "local",
-                     *         "team": "local"
-                     *       },
-                     *       "versions": [
-                     *         {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "version.registered",
-                     *           "model": "medical-qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ],
-                     *       "imports": [],
-                     *       "next": null
-                     *     }
-                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2821,24 +2596,13 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "tags": [
-                 *         "medical",
-                 *         "zh"
-                 *       ]
-                 *     }
-                 */
                 "application/json": components["schemas"]["TagsEdit"];
             };
         };
@@ -2849,136 +2613,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "model": {
-                     *         "name": "medical-qa",
-                     *         "owner": "local",
-                     *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
-                     *         "type": "text",
-                     *         "description": "医疗问答",
-                     *         "licence": "apache-2.0",
-                     *         "visibility": "team",
-                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "size_bytes": 16777216,
-                     *         "trashed": null,
-                     *         "newest": {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       },
-                     *       "chosen": {
-                     *         "reference": "medical-qa:v1",
-                     *         "name": "medical-qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
-                     *         "notes": "第一次训练",
-                     *         "trashed": null,
-                     *         "state": "ready",
-                     *         "kind": "adapter",
-                     *         "model_type": "lora",
-                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "task": "medical_qa",
-                     *         "description": "医疗问答",
-                     *         "training_dataset": "medical_qa:v1",
-                     *         "training_steps": 1000,
-                     *         "performance": {
-                     *           "bleu": 0.75,
-                     *           "rouge-l": 0.68
-                     *         },
-                     *         "tags": [
-                     *           "medical",
-                     *           "zh"
-                     *         ],
-                     *         "path": "finetuned/lora/medical-qa/v1",
-                     *         "size_bytes": 16777216,
-                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "certified": true,
-                     *         "created": "2026-11-21T08:00:00.120Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
-                     *         "owner": "local",
-                     *         "team": "local"
-                     *       },
-                     *       "versions": [
-                     *         {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "version.registered",
-                     *           "model": "medical-qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ],
-                     *       "imports": [],
-                     *       "next": null
-                     *     }
-                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2998,10 +2632,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -3014,136 +2645,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "model": {
-                     *         "name": "medical-qa",
-                     *         "owner": "local",
-                     *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
-                     *         "type": "text",
-                     *         "description": "医疗问答",
-                     *         "licence": "apache-2.0",
-                     *         "visibility": "team",
-                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "size_bytes": 16777216,
-                     *         "trashed": null,
-                     *         "newest": {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       },
-                     *       "chosen": {
-                     *         "reference": "medical-qa:v1",
-                     *         "name": "medical-qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
-                     *         "notes": "第一次训练",
-                     *         "trashed": null,
-                     *         "state": "ready",
-                     *         "kind": "adapter",
-                     *         "model_type": "lora",
-                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *         "task": "medical_qa",
-                     *         "description": "医疗问答",
-                     *         "training_dataset": "medical_qa:v1",
-                     *         "training_steps": 1000,
-                     *         "performance": {
-                     *           "bleu": 0.75,
-                     *           "rouge-l": 0.68
-                     *         },
-                     *         "tags": [
-                     *           "medical",
-                     *           "zh"
-                     *         ],
-                     *         "path": "finetuned/lora/medical-qa/v1",
-                     *         "size_bytes": 16777216,
-                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "certified": true,
-                     *         "created": "2026-11-21T08:00:00.120Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
-                     *         "owner": "local",
-                     *         "team": "local"
-                     *       },
-                     *       "versions": [
-                     *         {
-                     *           "reference": "medical-qa:v1",
-                     *           "name": "medical-qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
-                     *           "notes": "第一次训练",
-                     *           "trashed": null,
-                     *           "state": "ready",
-                     *           "kind": "adapter",
-                     *           "model_type": "lora",
-                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
-                     *           "task": "medical_qa",
-                     *           "description": "医疗问答",
-                     *           "training_dataset": "medical_qa:v1",
-                     *           "training_steps": 1000,
-                     *           "performance": {
-                     *             "bleu": 0.75,
-                     *             "rouge-l": 0.68
-                     *           },
-                     *           "tags": [
-                     *             "medical",
-                     *             "zh"
-                     *           ],
-                     *           "path": "finetuned/lora/medical-qa/v1",
-                     *           "size_bytes": 16777216,
-                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "certified": true,
-                     *           "created": "2026-11-21T08:00:00.120Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
-                     *           "owner": "local",
-                     *           "team": "local"
-                     *         }
-                     *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "version.registered",
-                     *           "model": "medical-qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ],
-                     *       "imports": [],
-                     *       "next": null
-                     *     }
-                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -3161,15 +2662,9 @@ export interface operations {
     empty_trash: {
         parameters: {
             query?: {
-                /**
-                 * @description the name again: that this is meant
-                 * @example trash
-                 */
+                /** @description the name again: that this is meant */
                 confirm?: string;
-                /**
-                 * @description only what has been in the trash for so long
-                 * @example 30
-                 */
+                /** @description only what has been in the trash for so long */
                 days?: number;
                 /** @description `false` only tells what would be done */
                 keep?: boolean;
@@ -3186,13 +2681,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "deleted": [
-                     *         "medical-qa:v1"
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -3212,10 +2700,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -3228,17 +2713,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "name": "production",
-                     *           "reference": "medical-qa:v1",
-                     *           "protected": true
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -3261,24 +2735,14 @@ export interface operations {
             };
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /** @example production */
                 alias: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "version": "v1",
-                 *       "protected": true
-                 *     }
-                 */
                 "application/json": components["schemas"]["NewAlias"];
             };
         };
@@ -3289,17 +2753,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "name": "production",
-                     *           "reference": "medical-qa:v1",
-                     *           "protected": true
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -3323,12 +2776,8 @@ export interface operations {
             };
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -3341,11 +2790,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -3365,10 +2809,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -3381,16 +2822,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "subject": "team:vision",
-                     *           "right": "use"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -3410,26 +2841,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /**
-                 * @description `user:NAME` or `team:NAME`
-                 * @example team:vision
-                 */
+                /** @description `user:NAME` or `team:NAME` */
                 whom: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "right": "use"
-                 *     }
-                 */
                 "application/json": components["schemas"]["NewShare"];
             };
         };
@@ -3440,16 +2860,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "subject": "team:vision",
-                     *           "right": "use"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -3469,15 +2879,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /**
-                 * @description `user:NAME` or `team:NAME`
-                 * @example team:vision
-                 */
+                /** @description `user:NAME` or `team:NAME` */
                 whom: string;
             };
             cookie?: never;
@@ -3490,11 +2894,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -3514,10 +2913,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -3530,12 +2926,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "mean": 4.5,
-                     *       "count": 2
-                     *     }
-                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -3555,22 +2945,13 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "stars": 5,
-                 *       "comment": "好用"
-                 *     }
-                 */
                 "application/json": components["schemas"]["NewRating"];
             };
         };
@@ -3581,12 +2962,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "mean": 4.5,
-                     *       "count": 2
-                     *     }
-                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -3604,10 +2979,7 @@ export interface operations {
     show_lineage: {
         parameters: {
             query: {
-                /**
-                 * @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…` */
                 of: string;
             };
             header?: never;
@@ -3622,52 +2994,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "start": {
-                     *         "kind": "version",
-                     *         "reference": "medical-qa:v1"
-                     *       },
-                     *       "nodes": [
-                     *         {
-                     *           "kind": "dataset",
-                     *           "reference": "medical_qa:v1"
-                     *         },
-                     *         {
-                     *           "kind": "run",
-                     *           "reference": "medical-qa-lora-20261121"
-                     *         },
-                     *         {
-                     *           "kind": "version",
-                     *           "reference": "medical-qa:v1"
-                     *         }
-                     *       ],
-                     *       "edges": [
-                     *         {
-                     *           "source": {
-                     *             "kind": "dataset",
-                     *             "reference": "medical_qa:v1"
-                     *           },
-                     *           "target": {
-                     *             "kind": "run",
-                     *             "reference": "medical-qa-lora-20261121"
-                     *           },
-                     *           "relation": "data"
-                     *         },
-                     *         {
-                     *           "source": {
-                     *             "kind": "run",
-                     *             "reference": "medical-qa-lora-20261121"
-                     *           },
-                     *           "target": {
-                     *             "kind": "version",
-                     *             "reference": "medical-qa:v1"
-                     *           },
-                     *           "relation": "made"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["FamilyWire"];
                 };
             };
@@ -3687,10 +3013,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -3703,18 +3026,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "code": "note",
-                     *           "value": "新版本",
-                     *           "suggestion": "Qwen2.5-7B-Instruct 的 lora; 用 medical_qa:v1 训练; 1000 步",
-                     *           "words": "版本说明 `新版本` 没有说出这个版本是什么。"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["AdviceList"];
                 };
             };
@@ -3734,10 +3045,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -3750,11 +3058,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "version": "v2"
-                     *     }
-                     */
                     "application/json": components["schemas"]["NextVersionWire"];
                 };
             };
@@ -3784,18 +3087,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "models": 12,
-                     *       "versions": 31,
-                     *       "size_bytes": 91268055040,
-                     *       "by_type": {
-                     *         "text": 11,
-                     *         "image": 1
-                     *       },
-                     *       "trashed": 2
-                     *     }
-                     */
                     "application/json": components["schemas"]["StatisticsWire"];
                 };
             };
@@ -3825,11 +3116,13 @@ export interface operations {
                 kind?: ("sft" | "pt" | "dpo" | "rm" | "kto" | "classification" | "multimodal") | null;
                 tag?: string | null;
                 owner?: string | null;
+                team?: string | null;
                 state?: ("uploading" | "checking" | "ready" | "failed") | null;
                 sort?: "updated" | "name";
                 /** @description what was deleted, and only that */
                 trash?: boolean;
-                /** @example 50 */
+                /** @description `everyone`: the market */
+                visibility?: ("private" | "team" | "everyone") | null;
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -3853,46 +3146,46 @@ export interface operations {
                      *           "name": "medical_qa",
                      *           "owner": "local",
                      *           "team": "local",
-                     *           "created": "2026-11-21T09:00:00.000Z",
-                     *           "updated": "2026-11-21T09:00:00.000Z",
-                     *           "version_count": 1,
+                     *           "created": "2026-11-18T09:00:00.000Z",
+                     *           "updated": "2026-11-20T09:00:00.000Z",
+                     *           "version_count": 3,
                      *           "newest": {
-                     *             "reference": "medical_qa:v1",
+                     *             "reference": "medical_qa:v3",
                      *             "name": "medical_qa",
-                     *             "label": "v1",
-                     *             "seq": 1,
+                     *             "label": "v3",
+                     *             "seq": 3,
                      *             "state": "ready",
                      *             "description": "门诊问答",
                      *             "tags": [
-                     *               "medical",
+                     *               "医疗",
                      *               "zh"
                      *             ],
-                     *             "path": "datasets/medical_qa/v1",
-                     *             "size_bytes": 4718592,
-                     *             "row_count": 9650,
-                     *             "rejected_count": 350,
+                     *             "path": "datasets/medical_qa/v3",
+                     *             "size_bytes": 524288,
+                     *             "row_count": 1000,
+                     *             "rejected_count": 2,
                      *             "parts": {
                      *               "train": {
                      *                 "path": "train.jsonl",
-                     *                 "rows": 9000,
-                     *                 "size": 4194304,
-                     *                 "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *                 "rows": 1000,
+                     *                 "bytes": 520192,
+                     *                 "sha256": "sha256:5b0b1f0e6c1f"
                      *               }
                      *             },
-                     *             "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *             "created": "2026-11-21T07:00:00.000Z",
-                     *             "registered": "2026-11-21T09:00:00.000Z",
+                     *             "content": "sha256:9d1c7a",
+                     *             "created": "2026-11-20T08:00:00.000Z",
+                     *             "registered": "2026-11-20T09:00:00.000Z",
                      *             "owner": "local",
                      *             "team": "local",
                      *             "kind": "sft",
-                     *             "notes": "去掉了重复的问题",
+                     *             "notes": "去掉了重复的行",
                      *             "trashed": null
                      *           },
                      *           "kind": "sft",
                      *           "description": "门诊问答",
                      *           "licence": "cc-by-4.0",
                      *           "visibility": "team",
-                     *           "size_bytes": 4718592,
+                     *           "size_bytes": 1572864,
                      *           "trashed": null
                      *         }
                      *       ],
@@ -3940,138 +3233,129 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
+                     *         "created": "2026-11-18T09:00:00.000Z",
+                     *         "updated": "2026-11-20T09:00:00.000Z",
+                     *         "version_count": 3,
                      *         "newest": {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 4718592,
+                     *         "size_bytes": 1572864,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v1",
+                     *         "reference": "medical_qa:v3",
                      *         "name": "medical_qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
+                     *         "label": "v3",
+                     *         "seq": 3,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "medical",
+                     *           "医疗",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v1",
-                     *         "size_bytes": 4718592,
-                     *         "row_count": 9650,
-                     *         "rejected_count": 350,
+                     *         "path": "datasets/medical_qa/v3",
+                     *         "size_bytes": 524288,
+                     *         "row_count": 1000,
+                     *         "rejected_count": 2,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 9000,
-                     *             "size": 4194304,
-                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             "rows": 1000,
+                     *             "bytes": 520192,
+                     *             "sha256": "sha256:5b0b1f0e6c1f"
                      *           }
                      *         },
-                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "created": "2026-11-21T07:00:00.000Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "content": "sha256:9d1c7a",
+                     *         "created": "2026-11-20T08:00:00.000Z",
+                     *         "registered": "2026-11-20T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的问题",
+                     *         "notes": "去掉了重复的行",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "fixers": [
-                     *           "spaces"
-                     *         ]
+                     *         "settings": {
+                     *           "seed": 42,
+                     *           "train_share": 1
+                     *         }
                      *       },
                      *       "files": [
-                     *         "train.jsonl",
+                     *         "registration.json",
                      *         "snapshot.json",
-                     *         "card.md"
+                     *         "train.jsonl"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "dataset.registered",
-                     *           "model": "medical_qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ]
+                     *       "history": []
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -4177,138 +3461,305 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
+                     *         "created": "2026-11-18T09:00:00.000Z",
+                     *         "updated": "2026-11-20T09:00:00.000Z",
+                     *         "version_count": 3,
                      *         "newest": {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 4718592,
+                     *         "size_bytes": 1572864,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v1",
+                     *         "reference": "medical_qa:v3",
                      *         "name": "medical_qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
+                     *         "label": "v3",
+                     *         "seq": 3,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "medical",
+                     *           "医疗",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v1",
-                     *         "size_bytes": 4718592,
-                     *         "row_count": 9650,
-                     *         "rejected_count": 350,
+                     *         "path": "datasets/medical_qa/v3",
+                     *         "size_bytes": 524288,
+                     *         "row_count": 1000,
+                     *         "rejected_count": 2,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 9000,
-                     *             "size": 4194304,
-                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             "rows": 1000,
+                     *             "bytes": 520192,
+                     *             "sha256": "sha256:5b0b1f0e6c1f"
                      *           }
                      *         },
-                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "created": "2026-11-21T07:00:00.000Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "content": "sha256:9d1c7a",
+                     *         "created": "2026-11-20T08:00:00.000Z",
+                     *         "registered": "2026-11-20T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的问题",
+                     *         "notes": "去掉了重复的行",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "fixers": [
-                     *           "spaces"
-                     *         ]
+                     *         "settings": {
+                     *           "seed": 42,
+                     *           "train_share": 1
+                     *         }
                      *       },
                      *       "files": [
-                     *         "train.jsonl",
+                     *         "registration.json",
                      *         "snapshot.json",
-                     *         "card.md"
+                     *         "train.jsonl"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "dataset.registered",
-                     *           "model": "medical_qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
+                     *       "history": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DatasetDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    copy_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "our_qa",
+                 *       "team": "vision"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewCopy"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "dataset": {
+                     *         "name": "medical_qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-18T09:00:00.000Z",
+                     *         "updated": "2026-11-20T09:00:00.000Z",
+                     *         "version_count": 3,
+                     *         "newest": {
+                     *           "reference": "medical_qa:v3",
+                     *           "name": "medical_qa",
+                     *           "label": "v3",
+                     *           "seq": 3,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "医疗",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *             }
+                     *           },
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的行",
+                     *           "trashed": null
+                     *         },
+                     *         "kind": "sft",
+                     *         "description": "门诊问答",
+                     *         "licence": "cc-by-4.0",
+                     *         "visibility": "team",
+                     *         "size_bytes": 1572864,
+                     *         "trashed": null
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical_qa:v3",
+                     *         "name": "medical_qa",
+                     *         "label": "v3",
+                     *         "seq": 3,
+                     *         "state": "ready",
+                     *         "description": "门诊问答",
+                     *         "tags": [
+                     *           "医疗",
+                     *           "zh"
+                     *         ],
+                     *         "path": "datasets/medical_qa/v3",
+                     *         "size_bytes": 524288,
+                     *         "row_count": 1000,
+                     *         "rejected_count": 2,
+                     *         "parts": {
+                     *           "train": {
+                     *             "path": "train.jsonl",
+                     *             "rows": 1000,
+                     *             "bytes": 520192,
+                     *             "sha256": "sha256:5b0b1f0e6c1f"
                      *           }
+                     *         },
+                     *         "content": "sha256:9d1c7a",
+                     *         "created": "2026-11-20T08:00:00.000Z",
+                     *         "registered": "2026-11-20T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "kind": "sft",
+                     *         "notes": "去掉了重复的行",
+                     *         "trashed": null
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical_qa:v3",
+                     *           "name": "medical_qa",
+                     *           "label": "v3",
+                     *           "seq": 3,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "医疗",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *             }
+                     *           },
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的行",
+                     *           "trashed": null
                      *         }
-                     *       ]
+                     *       ],
+                     *       "recipe": {
+                     *         "settings": {
+                     *           "seed": 42,
+                     *           "train_share": 1
+                     *         }
+                     *       },
+                     *       "files": [
+                     *         "registration.json",
+                     *         "snapshot.json",
+                     *         "train.jsonl"
+                     *       ],
+                     *       "used_by": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "history": []
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -4332,12 +3783,12 @@ export interface operations {
             path: {
                 /**
                  * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa:v1
+                 * @example medical_qa:v3
                  */
                 name: string;
                 /**
                  * @description a row's number or its id
-                 * @example 7
+                 * @example 118
                  */
                 row: string;
             };
@@ -4351,24 +3802,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "row_id": "train-000007",
-                     *       "part": "train",
-                     *       "row": {
-                     *         "messages": [
-                     *           {
-                     *             "role": "user",
-                     *             "content": "怎么预约挂号？"
-                     *           },
-                     *           {
-                     *             "role": "assistant",
-                     *             "content": "打电话，说明科室。"
-                     *           }
-                     *         ]
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["DatasetRowWire"];
                 };
             };
@@ -4388,10 +3821,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -4404,19 +3834,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "path": "datasets/medical_qa/v1",
-                     *       "reference": "medical_qa:v1",
-                     *       "state": "ready",
-                     *       "row_count": 9650,
-                     *       "file_count": 3,
-                     *       "size_bytes": 4718592,
-                     *       "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *       "is_whole": true,
-                     *       "problems": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["DatasetReportWire"];
                 };
             };
@@ -4438,7 +3855,7 @@ export interface operations {
             path: {
                 /**
                  * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa:v1
+                 * @example medical_qa:v3
                  */
                 name: string;
             };
@@ -4448,7 +3865,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "notes": "去掉了重复的问题"
+                 *       "notes": "去掉了重复的行"
                  *     }
                  */
                 "application/json": components["schemas"]["NotesEdit"];
@@ -4467,140 +3884,167 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
+                     *         "created": "2026-11-18T09:00:00.000Z",
+                     *         "updated": "2026-11-20T09:00:00.000Z",
+                     *         "version_count": 3,
                      *         "newest": {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 4718592,
+                     *         "size_bytes": 1572864,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v1",
+                     *         "reference": "medical_qa:v3",
                      *         "name": "medical_qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
+                     *         "label": "v3",
+                     *         "seq": 3,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "medical",
+                     *           "医疗",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v1",
-                     *         "size_bytes": 4718592,
-                     *         "row_count": 9650,
-                     *         "rejected_count": 350,
+                     *         "path": "datasets/medical_qa/v3",
+                     *         "size_bytes": 524288,
+                     *         "row_count": 1000,
+                     *         "rejected_count": 2,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 9000,
-                     *             "size": 4194304,
-                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             "rows": 1000,
+                     *             "bytes": 520192,
+                     *             "sha256": "sha256:5b0b1f0e6c1f"
                      *           }
                      *         },
-                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "created": "2026-11-21T07:00:00.000Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "content": "sha256:9d1c7a",
+                     *         "created": "2026-11-20T08:00:00.000Z",
+                     *         "registered": "2026-11-20T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的问题",
+                     *         "notes": "去掉了重复的行",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "fixers": [
-                     *           "spaces"
-                     *         ]
+                     *         "settings": {
+                     *           "seed": 42,
+                     *           "train_share": 1
+                     *         }
                      *       },
                      *       "files": [
-                     *         "train.jsonl",
+                     *         "registration.json",
                      *         "snapshot.json",
-                     *         "card.md"
+                     *         "train.jsonl"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "dataset.registered",
-                     *           "model": "medical_qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ]
+                     *       "history": []
                      *     }
                      */
+                    "application/json": components["schemas"]["DatasetDetailWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_dataset_tags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, `name:v2` or `name@latest` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TagsEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["DatasetDetailWire"];
                 };
             };
@@ -4642,138 +4086,129 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-21T09:00:00.000Z",
-                     *         "updated": "2026-11-21T09:00:00.000Z",
-                     *         "version_count": 1,
+                     *         "created": "2026-11-18T09:00:00.000Z",
+                     *         "updated": "2026-11-20T09:00:00.000Z",
+                     *         "version_count": 3,
                      *         "newest": {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 4718592,
+                     *         "size_bytes": 1572864,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v1",
+                     *         "reference": "medical_qa:v3",
                      *         "name": "medical_qa",
-                     *         "label": "v1",
-                     *         "seq": 1,
+                     *         "label": "v3",
+                     *         "seq": 3,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "medical",
+                     *           "医疗",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v1",
-                     *         "size_bytes": 4718592,
-                     *         "row_count": 9650,
-                     *         "rejected_count": 350,
+                     *         "path": "datasets/medical_qa/v3",
+                     *         "size_bytes": 524288,
+                     *         "row_count": 1000,
+                     *         "rejected_count": 2,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 9000,
-                     *             "size": 4194304,
-                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             "rows": 1000,
+                     *             "bytes": 520192,
+                     *             "sha256": "sha256:5b0b1f0e6c1f"
                      *           }
                      *         },
-                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *         "created": "2026-11-21T07:00:00.000Z",
-                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "content": "sha256:9d1c7a",
+                     *         "created": "2026-11-20T08:00:00.000Z",
+                     *         "registered": "2026-11-20T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的问题",
+                     *         "notes": "去掉了重复的行",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v1",
+                     *           "reference": "medical_qa:v3",
                      *           "name": "medical_qa",
-                     *           "label": "v1",
-                     *           "seq": 1,
+                     *           "label": "v3",
+                     *           "seq": 3,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "medical",
+                     *             "医疗",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v1",
-                     *           "size_bytes": 4718592,
-                     *           "row_count": 9650,
-                     *           "rejected_count": 350,
+                     *           "path": "datasets/medical_qa/v3",
+                     *           "size_bytes": 524288,
+                     *           "row_count": 1000,
+                     *           "rejected_count": 2,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 9000,
-                     *               "size": 4194304,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *               "rows": 1000,
+                     *               "bytes": 520192,
+                     *               "sha256": "sha256:5b0b1f0e6c1f"
                      *             }
                      *           },
-                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "created": "2026-11-21T07:00:00.000Z",
-                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "content": "sha256:9d1c7a",
+                     *           "created": "2026-11-20T08:00:00.000Z",
+                     *           "registered": "2026-11-20T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的问题",
+                     *           "notes": "去掉了重复的行",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "fixers": [
-                     *           "spaces"
-                     *         ]
+                     *         "settings": {
+                     *           "seed": 42,
+                     *           "train_share": 1
+                     *         }
                      *       },
                      *       "files": [
-                     *         "train.jsonl",
+                     *         "registration.json",
                      *         "snapshot.json",
-                     *         "card.md"
+                     *         "train.jsonl"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": [
-                     *         {
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "dataset.registered",
-                     *           "model": "medical_qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
-                     *         }
-                     *       ]
+                     *       "history": []
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -4899,15 +4334,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /**
-                 * @description `user:NAME` or `team:NAME`
-                 * @example team:vision
-                 */
+                /** @description `user:NAME` or `team:NAME` */
                 whom: string;
             };
             cookie?: never;
@@ -4920,11 +4349,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -4964,8 +4388,8 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "name": "production",
-                     *           "reference": "medical_qa:v1",
+                     *           "name": "best",
+                     *           "reference": "medical_qa:v2",
                      *           "protected": true
                      *         }
                      *       ]
@@ -4987,7 +4411,10 @@ export interface operations {
     };
     set_dataset_alias: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
+            };
             header?: never;
             path: {
                 /**
@@ -4995,7 +4422,7 @@ export interface operations {
                  * @example medical_qa
                  */
                 name: string;
-                /** @example production */
+                /** @example best */
                 alias: string;
             };
             cookie?: never;
@@ -5004,7 +4431,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "version": "v1",
+                 *       "version": "v2",
                  *       "protected": true
                  *     }
                  */
@@ -5022,8 +4449,8 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "name": "production",
-                     *           "reference": "medical_qa:v1",
+                     *           "name": "best",
+                     *           "reference": "medical_qa:v2",
                      *           "protected": true
                      *         }
                      *       ]
@@ -5047,15 +4474,13 @@ export interface operations {
         parameters: {
             query?: {
                 force?: boolean;
+                /** @description `false` only tells what would be done */
+                keep?: boolean;
             };
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -5068,11 +4493,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -5145,7 +4565,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "stars": 4
+                 *       "stars": 5,
+                 *       "comment": "好用"
                  *     }
                  */
                 "application/json": components["schemas"]["NewRating"];
@@ -5160,8 +4581,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "mean": 4.5,
-                     *       "count": 2
+                     *       "mean": 5,
+                     *       "count": 1
                      *     }
                      */
                     "application/json": components["schemas"]["RatingWire"];
@@ -5178,13 +4599,12 @@ export interface operations {
             };
         };
     };
-    list_events: {
+    list_reports: {
         parameters: {
             query?: {
-                /** @example 40 */
-                after?: number;
-                /** @example 50 */
                 limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -5202,20 +4622,250 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": 41,
-                     *           "time": "2026-11-21T09:00:00.000Z",
-                     *           "what": "version.ready",
-                     *           "subject": "model",
-                     *           "model": "medical-qa",
-                     *           "version": "v1",
-                     *           "details": {
-                     *             "state": "ready"
-                     *           }
+                     *           "reference": "medical-qa:v1",
+                     *           "kind": "evaluation",
+                     *           "run": "eval-medical-20261122",
+                     *           "metrics": {
+                     *             "bleu": {
+                     *               "value": 0.75,
+                     *               "n": 200
+                     *             }
+                     *           },
+                     *           "sha256": "sha256:5b0b1f0e6c1f",
+                     *           "size": 48213,
+                     *           "created": "2026-11-22T08:00:00.000Z",
+                     *           "attached_by": "local"
                      *         }
                      *       ],
-                     *       "next": 41
+                     *       "next": null
                      *     }
                      */
+                    "application/json": components["schemas"]["ReportsPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_version_reports: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @example medical-qa */
+                model: string;
+                /**
+                 * @description `v2`
+                 * @example v1
+                 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "kind": "evaluation",
+                     *           "run": "eval-medical-20261122",
+                     *           "metrics": {
+                     *             "bleu": {
+                     *               "value": 0.75,
+                     *               "n": 200
+                     *             }
+                     *           },
+                     *           "sha256": "sha256:5b0b1f0e6c1f",
+                     *           "size": 48213,
+                     *           "created": "2026-11-22T08:00:00.000Z",
+                     *           "attached_by": "local"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReportsPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    attach_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example medical-qa */
+                model: string;
+                /**
+                 * @description `v2`
+                 * @example v1
+                 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "evaluation",
+                 *       "html": "<h1>评估</h1>",
+                 *       "run": "eval-medical-20261122"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewReport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "reference": "medical-qa:v1",
+                     *       "kind": "evaluation",
+                     *       "run": "eval-medical-20261122",
+                     *       "metrics": {
+                     *         "bleu": {
+                     *           "value": 0.75,
+                     *           "n": 200
+                     *         }
+                     *       },
+                     *       "sha256": "sha256:5b0b1f0e6c1f",
+                     *       "size": 48213,
+                     *       "created": "2026-11-22T08:00:00.000Z",
+                     *       "attached_by": "local"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReportWire"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+                /** @description `v2` */
+                version: string;
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+                /** @description `v2` */
+                version: string;
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["EventsPage"];
                 };
             };
@@ -5233,7 +4883,6 @@ export interface operations {
     stream_events: {
         parameters: {
             query?: {
-                /** @example 40 */
                 after?: number | null;
             };
             header?: {
@@ -5250,11 +4899,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example id: 41
-                     *     event: version.ready
-                     *     data: {"id":41,"time":"2026-11-21T09:00:00.000Z","what":"version.ready","subject":"model","model":"medical-qa","version":"v1","details":{"state":"ready"}}
-                     */
                     "text/event-stream": unknown;
                 };
             };
@@ -5274,10 +4918,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -5290,20 +4931,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "reference": "medical-qa:v1",
-                     *       "archive": "medical-qa/v1.zip",
-                     *       "size_bytes": 612,
-                     *       "items": [
-                     *         {
-                     *           "path": "adapter_config.json",
-                     *           "size": 612,
-                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["FilesList"];
                 };
             };
@@ -5322,21 +4949,14 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description `bytes=first-last`
-                 * @example bytes=0-1048575
-                 */
+                /** @description `bytes=first-last` */
                 Range?: string | null;
                 /** @description the ETag of the first piece */
                 "If-Range"?: string | null;
             };
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
-                /** @example adapter_config.json */
                 path: string;
             };
             cookie?: never;
@@ -5376,19 +4996,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description `bytes=first-last`
-                 * @example bytes=1048576-
-                 */
+                /** @description `bytes=first-last` */
                 Range?: string | null;
                 /** @description the ETag of the first piece */
                 "If-Range"?: string | null;
             };
             path: {
-                /**
-                 * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
-                 */
+                /** @description `name`, `name:v2` or `name@latest` */
                 name: string;
             };
             cookie?: never;
@@ -5439,45 +5053,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "id": "u7Qd0kX2f9c1QmZ0",
-                     *           "owner": "local",
-                     *           "team": "local",
-                     *           "state": "open",
-                     *           "purpose": {
-                     *             "name": "medical-qa"
-                     *           },
-                     *           "files": [
-                     *             {
-                     *               "path": "adapter_model.safetensors",
-                     *               "size": 16777216,
-                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *               "need": "parts",
-                     *               "challenge": null,
-                     *               "first_part": 1,
-                     *               "part_count": 4
-                     *             }
-                     *           ],
-                     *           "part_size": 5242880,
-                     *           "part_count": 4,
-                     *           "missing": [
-                     *             [
-                     *               2,
-                     *               4
-                     *             ]
-                     *           ],
-                     *           "missing_count": 3,
-                     *           "received_bytes": 5242880,
-                     *           "size_bytes": 16777216,
-                     *           "created": "2026-11-21T09:00:00.000Z",
-                     *           "expires": "2026-11-28T09:00:00.000Z"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["UploadsList"];
                 };
             };
@@ -5501,20 +5076,6 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "files": [
-                 *         {
-                 *           "path": "adapter_model.safetensors",
-                 *           "size": 16777216,
-                 *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
-                 *         }
-                 *       ],
-                 *       "purpose": {
-                 *         "name": "medical-qa"
-                 *       }
-                 *     }
-                 */
                 "application/json": components["schemas"]["NewUpload"];
             };
         };
@@ -5525,41 +5086,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "id": "u7Qd0kX2f9c1QmZ0",
-                     *       "owner": "local",
-                     *       "team": "local",
-                     *       "state": "open",
-                     *       "purpose": {
-                     *         "name": "medical-qa"
-                     *       },
-                     *       "files": [
-                     *         {
-                     *           "path": "adapter_model.safetensors",
-                     *           "size": 16777216,
-                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "need": "parts",
-                     *           "challenge": null,
-                     *           "first_part": 1,
-                     *           "part_count": 4
-                     *         }
-                     *       ],
-                     *       "part_size": 5242880,
-                     *       "part_count": 4,
-                     *       "missing": [
-                     *         [
-                     *           2,
-                     *           4
-                     *         ]
-                     *       ],
-                     *       "missing_count": 3,
-                     *       "received_bytes": 5242880,
-                     *       "size_bytes": 16777216,
-                     *       "created": "2026-11-21T09:00:00.000Z",
-                     *       "expires": "2026-11-28T09:00:00.000Z"
-                     *     }
-                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5579,7 +5105,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -5592,41 +5117,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "id": "u7Qd0kX2f9c1QmZ0",
-                     *       "owner": "local",
-                     *       "team": "local",
-                     *       "state": "open",
-                     *       "purpose": {
-                     *         "name": "medical-qa"
-                     *       },
-                     *       "files": [
-                     *         {
-                     *           "path": "adapter_model.safetensors",
-                     *           "size": 16777216,
-                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "need": "parts",
-                     *           "challenge": null,
-                     *           "first_part": 1,
-                     *           "part_count": 4
-                     *         }
-                     *       ],
-                     *       "part_size": 5242880,
-                     *       "part_count": 4,
-                     *       "missing": [
-                     *         [
-                     *           2,
-                     *           4
-                     *         ]
-                     *       ],
-                     *       "missing_count": 3,
-                     *       "received_bytes": 5242880,
-                     *       "size_bytes": 16777216,
-                     *       "created": "2026-11-21T09:00:00.000Z",
-                     *       "expires": "2026-11-28T09:00:00.000Z"
-                     *     }
-                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5646,7 +5136,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -5659,41 +5148,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "id": "u7Qd0kX2f9c1QmZ0",
-                     *       "owner": "local",
-                     *       "team": "local",
-                     *       "state": "aborted",
-                     *       "purpose": {
-                     *         "name": "medical-qa"
-                     *       },
-                     *       "files": [
-                     *         {
-                     *           "path": "adapter_model.safetensors",
-                     *           "size": 16777216,
-                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "need": "parts",
-                     *           "challenge": null,
-                     *           "first_part": 1,
-                     *           "part_count": 4
-                     *         }
-                     *       ],
-                     *       "part_size": 5242880,
-                     *       "part_count": 4,
-                     *       "missing": [
-                     *         [
-                     *           2,
-                     *           4
-                     *         ]
-                     *       ],
-                     *       "missing_count": 3,
-                     *       "received_bytes": 5242880,
-                     *       "size_bytes": 16777216,
-                     *       "created": "2026-11-21T09:00:00.000Z",
-                     *       "expires": "2026-11-28T09:00:00.000Z"
-                     *     }
-                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5713,19 +5167,12 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "path": "adapter_model.safetensors",
-                 *       "answer": "5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
-                 *     }
-                 */
                 "application/json": components["schemas"]["Proof"];
             };
         };
@@ -5736,36 +5183,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "id": "u7Qd0kX2f9c1QmZ0",
-                     *       "owner": "local",
-                     *       "team": "local",
-                     *       "state": "complete",
-                     *       "purpose": {
-                     *         "name": "medical-qa"
-                     *       },
-                     *       "files": [
-                     *         {
-                     *           "path": "adapter_model.safetensors",
-                     *           "size": 16777216,
-                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "need": "parts",
-                     *           "challenge": null,
-                     *           "first_part": 1,
-                     *           "part_count": 4
-                     *         }
-                     *       ],
-                     *       "part_size": 5242880,
-                     *       "part_count": 4,
-                     *       "missing": [],
-                     *       "missing_count": 0,
-                     *       "received_bytes": 16777216,
-                     *       "size_bytes": 16777216,
-                     *       "created": "2026-11-21T09:00:00.000Z",
-                     *       "expires": "2026-11-28T09:00:00.000Z"
-                     *     }
-                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5784,13 +5201,10 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @example sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010 */
                 "X-Part-Sha256": string;
             };
             path: {
-                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
-                /** @example 2 */
                 number: number;
             };
             cookie?: never;
@@ -5807,14 +5221,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "number": 2,
-                     *       "size": 5242880,
-                     *       "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *       "already": false
-                     *     }
-                     */
                     "application/json": components["schemas"]["PartWire"];
                 };
             };
@@ -5834,7 +5240,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -5847,36 +5252,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "id": "u7Qd0kX2f9c1QmZ0",
-                     *       "owner": "local",
-                     *       "team": "local",
-                     *       "state": "complete",
-                     *       "purpose": {
-                     *         "name": "medical-qa"
-                     *       },
-                     *       "files": [
-                     *         {
-                     *           "path": "adapter_model.safetensors",
-                     *           "size": 16777216,
-                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
-                     *           "need": "parts",
-                     *           "challenge": null,
-                     *           "first_part": 1,
-                     *           "part_count": 4
-                     *         }
-                     *       ],
-                     *       "part_size": 5242880,
-                     *       "part_count": 4,
-                     *       "missing": [],
-                     *       "missing_count": 0,
-                     *       "received_bytes": 16777216,
-                     *       "size_bytes": 16777216,
-                     *       "created": "2026-11-21T09:00:00.000Z",
-                     *       "expires": "2026-11-28T09:00:00.000Z"
-                     *     }
-                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5961,7 +5336,6 @@ export interface operations {
         parameters: {
             query?: {
                 state?: ("uploading" | "checking" | "ready" | "failed") | null;
-                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -6204,23 +5578,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "id": "kX2f9c1QmZ0a8bYw",
-                     *           "owner": "local",
-                     *           "url": "https://hooks.example.com/mozhu",
-                     *           "events": [
-                     *             "version.ready"
-                     *           ],
-                     *           "active": true,
-                     *           "created": "2026-11-21T09:00:00.000Z",
-                     *           "secret": null
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["WebhooksList"];
                 };
             };
@@ -6294,7 +5651,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -6307,19 +5663,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "id": "kX2f9c1QmZ0a8bYw",
-                     *       "owner": "local",
-                     *       "url": "https://hooks.example.com/mozhu",
-                     *       "events": [
-                     *         "version.ready"
-                     *       ],
-                     *       "active": true,
-                     *       "created": "2026-11-21T09:00:00.000Z",
-                     *       "secret": null
-                     *     }
-                     */
                     "application/json": components["schemas"]["WebhookWire"];
                 };
             };
@@ -6339,7 +5682,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -6368,12 +5710,10 @@ export interface operations {
         parameters: {
             query?: {
                 before?: number | null;
-                /** @example 50 */
                 limit?: number;
             };
             header?: never;
             path: {
-                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -6386,26 +5726,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "id": 7,
-                     *           "webhook_id": "kX2f9c1QmZ0a8bYw",
-                     *           "event_id": 41,
-                     *           "what": "version.ready",
-                     *           "state": "delivered",
-                     *           "attempts": 1,
-                     *           "due": "2026-11-21T09:00:00.000Z",
-                     *           "created": "2026-11-21T09:00:00.000Z",
-                     *           "ended": "2026-11-21T09:00:01.120Z",
-                     *           "status": 204,
-                     *           "reason": ""
-                     *         }
-                     *       ],
-                     *       "next": null
-                     *     }
-                     */
                     "application/json": components["schemas"]["DeliveriesPage"];
                 };
             };

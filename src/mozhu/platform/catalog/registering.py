@@ -98,7 +98,7 @@ def check_candidate(artefact: Artefact, wishes: Wishes, *, source: str, now: dat
         check_name(wishes.version)
     manifest = make_artefact_manifest(artefact, inspection.manifest)
     report = report_of_run(artefact.run.folder) if artefact.run else None
-    return Candidate(artefact, wishes, known, manifest, inspection, source, now, report)
+    return Candidate(artefact, wishes, known, manifest, inspection, source, now, report=report)
 
 
 def register_candidate(
