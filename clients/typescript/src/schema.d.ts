@@ -2184,6 +2184,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -2215,6 +2221,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -2240,6 +2252,7 @@ export interface operations {
                  */
                 search?: string | null;
                 type?: ("text" | "image" | "file") | null;
+                /** @example zh */
                 tag?: string | null;
                 owner?: string | null;
                 team?: string | null;
@@ -2249,6 +2262,7 @@ export interface operations {
                 trash?: boolean;
                 /** @description `everyone`: the market */
                 visibility?: ("private" | "team" | "everyone") | null;
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -2295,7 +2309,7 @@ export interface operations {
                      *             "base_model": "Qwen/Qwen2.5-7B-Instruct",
                      *             "task": "medical_qa",
                      *             "description": "医疗问答",
-                     *             "training_dataset": "medical_qa:v3",
+                     *             "training_dataset": "medical_qa:v1",
                      *             "training_steps": 1000,
                      *             "performance": {
                      *               "bleu": 0.75,
@@ -2307,7 +2321,7 @@ export interface operations {
                      *             ],
                      *             "path": "finetuned/lora/medical-qa/v1",
                      *             "size_bytes": 16777216,
-                     *             "checksum": "sha256:5b0b1f0e6c1f",
+                     *             "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
                      *             "certified": true,
                      *             "created": "2026-11-21T08:00:00.120Z",
                      *             "registered": "2026-11-21T09:00:00.000Z",
@@ -2336,6 +2350,7 @@ export interface operations {
     show_model: {
         parameters: {
             query?: {
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the answer before */
                 before?: number | null;
@@ -2358,6 +2373,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2375,7 +2520,10 @@ export interface operations {
     delete_model: {
         parameters: {
             query?: {
-                /** @description the name again: that this is meant */
+                /**
+                 * @description the name again: that this is meant
+                 * @example medical-qa:v1
+                 */
                 confirm?: string;
                 /** @description the name again, for what is in use */
                 force?: string;
@@ -2384,7 +2532,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2397,6 +2548,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         "medical-qa:v1"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -2416,13 +2574,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "医疗问答",
+                 *       "visibility": "team"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ModelEdit"];
             };
         };
@@ -2433,6 +2600,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2454,7 +2751,7 @@ export interface operations {
             path: {
                 /**
                  * @description `name`, `name:v2` or `name@latest`
-                 * @example medical-qa:v1
+                 * @example medical-qa
                  */
                 name: string;
             };
@@ -2478,6 +2775,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2497,7 +2924,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2510,6 +2940,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "path": "finetuned/lora/medical-qa/v1",
+                     *       "kind": "adapter",
+                     *       "reference": "medical-qa:v1",
+                     *       "state": "ready",
+                     *       "certified": true,
+                     *       "file_count": 6,
+                     *       "size_bytes": 16777216,
+                     *       "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *       "is_whole": true,
+                     *       "problems": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ValidationWire"];
                 };
             };
@@ -2527,6 +2971,7 @@ export interface operations {
     rescan_registry: {
         parameters: {
             query?: {
+                /** @example false */
                 keep?: boolean;
             };
             header?: never;
@@ -2541,6 +2986,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "models": 12,
+                     *       "versions": 31,
+                     *       "added": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "gone": [],
+                     *       "failed": [],
+                     *       "refused": [],
+                     *       "datasets": {
+                     *         "datasets": 3,
+                     *         "versions": 4,
+                     *         "added": [],
+                     *         "gone": [],
+                     *         "failed": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["RescanWire"];
                 };
             };
@@ -2560,13 +3024,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "notes": "加了急诊数据"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NotesEdit"];
             };
         };
@@ -2577,6 +3049,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2596,13 +3198,24 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "tags": [
+                 *         "medical",
+                 *         "zh"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["TagsEdit"];
             };
         };
@@ -2613,6 +3226,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2632,7 +3375,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2645,6 +3391,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "model": {
+                     *         "name": "medical-qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "type": "text",
+                     *         "description": "医疗问答",
+                     *         "licence": "apache-2.0",
+                     *         "visibility": "team",
+                     *         "base_reference": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "size_bytes": 16777216,
+                     *         "trashed": null,
+                     *         "newest": {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical-qa:v1",
+                     *         "name": "medical-qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "notes": "第一次训练",
+                     *         "trashed": null,
+                     *         "state": "ready",
+                     *         "kind": "adapter",
+                     *         "model_type": "lora",
+                     *         "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *         "task": "medical_qa",
+                     *         "description": "医疗问答",
+                     *         "training_dataset": "medical_qa:v1",
+                     *         "training_steps": 1000,
+                     *         "performance": {
+                     *           "bleu": 0.75,
+                     *           "rouge-l": 0.68
+                     *         },
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "finetuned/lora/medical-qa/v1",
+                     *         "size_bytes": 16777216,
+                     *         "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "certified": true,
+                     *         "created": "2026-11-21T08:00:00.120Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local"
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical-qa:v1",
+                     *           "name": "medical-qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "notes": "第一次训练",
+                     *           "trashed": null,
+                     *           "state": "ready",
+                     *           "kind": "adapter",
+                     *           "model_type": "lora",
+                     *           "base_model": "Qwen/Qwen2.5-7B-Instruct",
+                     *           "task": "medical_qa",
+                     *           "description": "医疗问答",
+                     *           "training_dataset": "medical_qa:v1",
+                     *           "training_steps": 1000,
+                     *           "performance": {
+                     *             "bleu": 0.75,
+                     *             "rouge-l": 0.68
+                     *           },
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "finetuned/lora/medical-qa/v1",
+                     *           "size_bytes": 16777216,
+                     *           "checksum": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "certified": true,
+                     *           "created": "2026-11-21T08:00:00.120Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local"
+                     *         }
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.registered",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "imports": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelDetailWire"];
                 };
             };
@@ -2662,9 +3538,15 @@ export interface operations {
     empty_trash: {
         parameters: {
             query?: {
-                /** @description the name again: that this is meant */
+                /**
+                 * @description the name again: that this is meant
+                 * @example trash
+                 */
                 confirm?: string;
-                /** @description only what has been in the trash for so long */
+                /**
+                 * @description only what has been in the trash for so long
+                 * @example 30
+                 */
                 days?: number;
                 /** @description `false` only tells what would be done */
                 keep?: boolean;
@@ -2681,6 +3563,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         "medical-qa:v1"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeletedWire"];
                 };
             };
@@ -2700,7 +3589,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2713,6 +3605,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "production",
+                     *           "reference": "medical-qa:v1",
+                     *           "protected": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -2735,14 +3638,24 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "version": "v1",
+                 *       "protected": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAlias"];
             };
         };
@@ -2753,6 +3666,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "production",
+                     *           "reference": "medical-qa:v1",
+                     *           "protected": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -2776,8 +3700,12 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -2790,6 +3718,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -2809,7 +3742,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2822,6 +3758,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "subject": "team:vision",
+                     *           "right": "use"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -2841,15 +3787,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "right": "use"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewShare"];
             };
         };
@@ -2860,6 +3817,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "subject": "team:vision",
+                     *           "right": "use"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -2879,9 +3846,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
@@ -2894,6 +3867,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -2913,7 +3891,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -2926,6 +3907,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mean": 4.5,
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -2945,13 +3932,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "stars": 5,
+                 *       "comment": "好用"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewRating"];
             };
         };
@@ -2962,6 +3958,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mean": 4.5,
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["RatingWire"];
                 };
             };
@@ -2979,7 +3981,10 @@ export interface operations {
     show_lineage: {
         parameters: {
             query: {
-                /** @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…` */
+                /**
+                 * @description `name:v2`, `dataset://data:v3`, `data:v3#118`, `run://…`
+                 * @example medical-qa:v1
+                 */
                 of: string;
             };
             header?: never;
@@ -2994,6 +3999,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "start": {
+                     *         "kind": "version",
+                     *         "reference": "medical-qa:v1"
+                     *       },
+                     *       "nodes": [
+                     *         {
+                     *           "kind": "dataset",
+                     *           "reference": "medical_qa:v1"
+                     *         },
+                     *         {
+                     *           "kind": "run",
+                     *           "reference": "medical-qa-lora-20261121"
+                     *         },
+                     *         {
+                     *           "kind": "version",
+                     *           "reference": "medical-qa:v1"
+                     *         }
+                     *       ],
+                     *       "edges": [
+                     *         {
+                     *           "source": {
+                     *             "kind": "dataset",
+                     *             "reference": "medical_qa:v1"
+                     *           },
+                     *           "target": {
+                     *             "kind": "run",
+                     *             "reference": "medical-qa-lora-20261121"
+                     *           },
+                     *           "relation": "data"
+                     *         },
+                     *         {
+                     *           "source": {
+                     *             "kind": "run",
+                     *             "reference": "medical-qa-lora-20261121"
+                     *           },
+                     *           "target": {
+                     *             "kind": "version",
+                     *             "reference": "medical-qa:v1"
+                     *           },
+                     *           "relation": "made"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["FamilyWire"];
                 };
             };
@@ -3013,7 +4064,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3026,6 +4080,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "code": "note",
+                     *           "value": "新版本",
+                     *           "suggestion": "Qwen2.5-7B-Instruct 的 lora; 用 medical_qa:v1 训练; 1000 步",
+                     *           "words": "版本说明 `新版本` 没有说出这个版本是什么。"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AdviceList"];
                 };
             };
@@ -3045,7 +4111,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3058,6 +4127,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "v2"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NextVersionWire"];
                 };
             };
@@ -3087,6 +4161,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "models": 12,
+                     *       "versions": 31,
+                     *       "size_bytes": 91268055040,
+                     *       "by_type": {
+                     *         "text": 11,
+                     *         "image": 1
+                     *       },
+                     *       "trashed": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatisticsWire"];
                 };
             };
@@ -3123,6 +4209,7 @@ export interface operations {
                 trash?: boolean;
                 /** @description `everyone`: the market */
                 visibility?: ("private" | "team" | "everyone") | null;
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -3146,46 +4233,46 @@ export interface operations {
                      *           "name": "medical_qa",
                      *           "owner": "local",
                      *           "team": "local",
-                     *           "created": "2026-11-18T09:00:00.000Z",
-                     *           "updated": "2026-11-20T09:00:00.000Z",
-                     *           "version_count": 3,
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "updated": "2026-11-21T09:00:00.000Z",
+                     *           "version_count": 1,
                      *           "newest": {
-                     *             "reference": "medical_qa:v3",
+                     *             "reference": "medical_qa:v1",
                      *             "name": "medical_qa",
-                     *             "label": "v3",
-                     *             "seq": 3,
+                     *             "label": "v1",
+                     *             "seq": 1,
                      *             "state": "ready",
                      *             "description": "门诊问答",
                      *             "tags": [
-                     *               "医疗",
+                     *               "medical",
                      *               "zh"
                      *             ],
-                     *             "path": "datasets/medical_qa/v3",
-                     *             "size_bytes": 524288,
-                     *             "row_count": 1000,
-                     *             "rejected_count": 2,
+                     *             "path": "datasets/medical_qa/v1",
+                     *             "size_bytes": 4718592,
+                     *             "row_count": 9650,
+                     *             "rejected_count": 350,
                      *             "parts": {
                      *               "train": {
                      *                 "path": "train.jsonl",
-                     *                 "rows": 1000,
-                     *                 "bytes": 520192,
-                     *                 "sha256": "sha256:5b0b1f0e6c1f"
+                     *                 "rows": 9000,
+                     *                 "size": 4194304,
+                     *                 "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *               }
                      *             },
-                     *             "content": "sha256:9d1c7a",
-                     *             "created": "2026-11-20T08:00:00.000Z",
-                     *             "registered": "2026-11-20T09:00:00.000Z",
+                     *             "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *             "created": "2026-11-21T07:00:00.000Z",
+                     *             "registered": "2026-11-21T09:00:00.000Z",
                      *             "owner": "local",
                      *             "team": "local",
                      *             "kind": "sft",
-                     *             "notes": "去掉了重复的行",
+                     *             "notes": "去掉了重复的问题",
                      *             "trashed": null
                      *           },
                      *           "kind": "sft",
                      *           "description": "门诊问答",
                      *           "licence": "cc-by-4.0",
                      *           "visibility": "team",
-                     *           "size_bytes": 1572864,
+                     *           "size_bytes": 4718592,
                      *           "trashed": null
                      *         }
                      *       ],
@@ -3233,129 +4320,138 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-18T09:00:00.000Z",
-                     *         "updated": "2026-11-20T09:00:00.000Z",
-                     *         "version_count": 3,
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
                      *         "newest": {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 1572864,
+                     *         "size_bytes": 4718592,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v3",
+                     *         "reference": "medical_qa:v1",
                      *         "name": "medical_qa",
-                     *         "label": "v3",
-                     *         "seq": 3,
+                     *         "label": "v1",
+                     *         "seq": 1,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "医疗",
+                     *           "medical",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v3",
-                     *         "size_bytes": 524288,
-                     *         "row_count": 1000,
-                     *         "rejected_count": 2,
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 1000,
-                     *             "bytes": 520192,
-                     *             "sha256": "sha256:5b0b1f0e6c1f"
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *           }
                      *         },
-                     *         "content": "sha256:9d1c7a",
-                     *         "created": "2026-11-20T08:00:00.000Z",
-                     *         "registered": "2026-11-20T09:00:00.000Z",
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的行",
+                     *         "notes": "去掉了重复的问题",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "settings": {
-                     *           "seed": 42,
-                     *           "train_share": 1
-                     *         }
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
                      *       },
                      *       "files": [
-                     *         "registration.json",
+                     *         "train.jsonl",
                      *         "snapshot.json",
-                     *         "train.jsonl"
+                     *         "card.md"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": []
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -3461,129 +4557,138 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-18T09:00:00.000Z",
-                     *         "updated": "2026-11-20T09:00:00.000Z",
-                     *         "version_count": 3,
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
                      *         "newest": {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 1572864,
+                     *         "size_bytes": 4718592,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v3",
+                     *         "reference": "medical_qa:v1",
                      *         "name": "medical_qa",
-                     *         "label": "v3",
-                     *         "seq": 3,
+                     *         "label": "v1",
+                     *         "seq": 1,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "医疗",
+                     *           "medical",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v3",
-                     *         "size_bytes": 524288,
-                     *         "row_count": 1000,
-                     *         "rejected_count": 2,
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 1000,
-                     *             "bytes": 520192,
-                     *             "sha256": "sha256:5b0b1f0e6c1f"
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *           }
                      *         },
-                     *         "content": "sha256:9d1c7a",
-                     *         "created": "2026-11-20T08:00:00.000Z",
-                     *         "registered": "2026-11-20T09:00:00.000Z",
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的行",
+                     *         "notes": "去掉了重复的问题",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "settings": {
-                     *           "seed": 42,
-                     *           "train_share": 1
-                     *         }
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
                      *       },
                      *       "files": [
-                     *         "registration.json",
+                     *         "train.jsonl",
                      *         "snapshot.json",
-                     *         "train.jsonl"
+                     *         "card.md"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": []
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -3637,129 +4742,138 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-18T09:00:00.000Z",
-                     *         "updated": "2026-11-20T09:00:00.000Z",
-                     *         "version_count": 3,
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
                      *         "newest": {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 1572864,
+                     *         "size_bytes": 4718592,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v3",
+                     *         "reference": "medical_qa:v1",
                      *         "name": "medical_qa",
-                     *         "label": "v3",
-                     *         "seq": 3,
+                     *         "label": "v1",
+                     *         "seq": 1,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "医疗",
+                     *           "medical",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v3",
-                     *         "size_bytes": 524288,
-                     *         "row_count": 1000,
-                     *         "rejected_count": 2,
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 1000,
-                     *             "bytes": 520192,
-                     *             "sha256": "sha256:5b0b1f0e6c1f"
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *           }
                      *         },
-                     *         "content": "sha256:9d1c7a",
-                     *         "created": "2026-11-20T08:00:00.000Z",
-                     *         "registered": "2026-11-20T09:00:00.000Z",
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的行",
+                     *         "notes": "去掉了重复的问题",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "settings": {
-                     *           "seed": 42,
-                     *           "train_share": 1
-                     *         }
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
                      *       },
                      *       "files": [
-                     *         "registration.json",
+                     *         "train.jsonl",
                      *         "snapshot.json",
-                     *         "train.jsonl"
+                     *         "card.md"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": []
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -3783,12 +4897,12 @@ export interface operations {
             path: {
                 /**
                  * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa:v3
+                 * @example medical_qa:v1
                  */
                 name: string;
                 /**
                  * @description a row's number or its id
-                 * @example 118
+                 * @example 7
                  */
                 row: string;
             };
@@ -3802,6 +4916,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "row_id": "train-000007",
+                     *       "part": "train",
+                     *       "row": {
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "怎么预约挂号？"
+                     *           },
+                     *           {
+                     *             "role": "assistant",
+                     *             "content": "打电话，说明科室。"
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetRowWire"];
                 };
             };
@@ -3821,7 +4953,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -3834,6 +4969,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "path": "datasets/medical_qa/v1",
+                     *       "reference": "medical_qa:v1",
+                     *       "state": "ready",
+                     *       "row_count": 9650,
+                     *       "file_count": 3,
+                     *       "size_bytes": 4718592,
+                     *       "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *       "is_whole": true,
+                     *       "problems": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetReportWire"];
                 };
             };
@@ -3855,7 +5003,7 @@ export interface operations {
             path: {
                 /**
                  * @description `name`, `name:v2` or `name@latest`
-                 * @example medical_qa:v3
+                 * @example medical_qa:v1
                  */
                 name: string;
             };
@@ -3865,7 +5013,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "notes": "去掉了重复的行"
+                 *       "notes": "去掉了重复的问题"
                  *     }
                  */
                 "application/json": components["schemas"]["NotesEdit"];
@@ -3884,129 +5032,138 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-18T09:00:00.000Z",
-                     *         "updated": "2026-11-20T09:00:00.000Z",
-                     *         "version_count": 3,
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
                      *         "newest": {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 1572864,
+                     *         "size_bytes": 4718592,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v3",
+                     *         "reference": "medical_qa:v1",
                      *         "name": "medical_qa",
-                     *         "label": "v3",
-                     *         "seq": 3,
+                     *         "label": "v1",
+                     *         "seq": 1,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "医疗",
+                     *           "medical",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v3",
-                     *         "size_bytes": 524288,
-                     *         "row_count": 1000,
-                     *         "rejected_count": 2,
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 1000,
-                     *             "bytes": 520192,
-                     *             "sha256": "sha256:5b0b1f0e6c1f"
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *           }
                      *         },
-                     *         "content": "sha256:9d1c7a",
-                     *         "created": "2026-11-20T08:00:00.000Z",
-                     *         "registered": "2026-11-20T09:00:00.000Z",
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的行",
+                     *         "notes": "去掉了重复的问题",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "settings": {
-                     *           "seed": 42,
-                     *           "train_share": 1
-                     *         }
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
                      *       },
                      *       "files": [
-                     *         "registration.json",
+                     *         "train.jsonl",
                      *         "snapshot.json",
-                     *         "train.jsonl"
+                     *         "card.md"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": []
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -4028,13 +5185,24 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "tags": [
+                 *         "medical",
+                 *         "zh"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["TagsEdit"];
             };
         };
@@ -4045,6 +5213,146 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dataset": {
+                     *         "name": "medical_qa",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
+                     *         "newest": {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         },
+                     *         "kind": "sft",
+                     *         "description": "门诊问答",
+                     *         "licence": "cc-by-4.0",
+                     *         "visibility": "team",
+                     *         "size_bytes": 4718592,
+                     *         "trashed": null
+                     *       },
+                     *       "chosen": {
+                     *         "reference": "medical_qa:v1",
+                     *         "name": "medical_qa",
+                     *         "label": "v1",
+                     *         "seq": 1,
+                     *         "state": "ready",
+                     *         "description": "门诊问答",
+                     *         "tags": [
+                     *           "medical",
+                     *           "zh"
+                     *         ],
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
+                     *         "parts": {
+                     *           "train": {
+                     *             "path": "train.jsonl",
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *           }
+                     *         },
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
+                     *         "owner": "local",
+                     *         "team": "local",
+                     *         "kind": "sft",
+                     *         "notes": "去掉了重复的问题",
+                     *         "trashed": null
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "reference": "medical_qa:v1",
+                     *           "name": "medical_qa",
+                     *           "label": "v1",
+                     *           "seq": 1,
+                     *           "state": "ready",
+                     *           "description": "门诊问答",
+                     *           "tags": [
+                     *             "medical",
+                     *             "zh"
+                     *           ],
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
+                     *           "parts": {
+                     *             "train": {
+                     *               "path": "train.jsonl",
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *             }
+                     *           },
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "kind": "sft",
+                     *           "notes": "去掉了重复的问题",
+                     *           "trashed": null
+                     *         }
+                     *       ],
+                     *       "recipe": {
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
+                     *       },
+                     *       "files": [
+                     *         "train.jsonl",
+                     *         "snapshot.json",
+                     *         "card.md"
+                     *       ],
+                     *       "used_by": [
+                     *         "medical-qa:v1"
+                     *       ],
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DatasetDetailWire"];
                 };
             };
@@ -4086,129 +5394,138 @@ export interface operations {
                      *         "name": "medical_qa",
                      *         "owner": "local",
                      *         "team": "local",
-                     *         "created": "2026-11-18T09:00:00.000Z",
-                     *         "updated": "2026-11-20T09:00:00.000Z",
-                     *         "version_count": 3,
+                     *         "created": "2026-11-21T09:00:00.000Z",
+                     *         "updated": "2026-11-21T09:00:00.000Z",
+                     *         "version_count": 1,
                      *         "newest": {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         },
                      *         "kind": "sft",
                      *         "description": "门诊问答",
                      *         "licence": "cc-by-4.0",
                      *         "visibility": "team",
-                     *         "size_bytes": 1572864,
+                     *         "size_bytes": 4718592,
                      *         "trashed": null
                      *       },
                      *       "chosen": {
-                     *         "reference": "medical_qa:v3",
+                     *         "reference": "medical_qa:v1",
                      *         "name": "medical_qa",
-                     *         "label": "v3",
-                     *         "seq": 3,
+                     *         "label": "v1",
+                     *         "seq": 1,
                      *         "state": "ready",
                      *         "description": "门诊问答",
                      *         "tags": [
-                     *           "医疗",
+                     *           "medical",
                      *           "zh"
                      *         ],
-                     *         "path": "datasets/medical_qa/v3",
-                     *         "size_bytes": 524288,
-                     *         "row_count": 1000,
-                     *         "rejected_count": 2,
+                     *         "path": "datasets/medical_qa/v1",
+                     *         "size_bytes": 4718592,
+                     *         "row_count": 9650,
+                     *         "rejected_count": 350,
                      *         "parts": {
                      *           "train": {
                      *             "path": "train.jsonl",
-                     *             "rows": 1000,
-                     *             "bytes": 520192,
-                     *             "sha256": "sha256:5b0b1f0e6c1f"
+                     *             "rows": 9000,
+                     *             "size": 4194304,
+                     *             "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *           }
                      *         },
-                     *         "content": "sha256:9d1c7a",
-                     *         "created": "2026-11-20T08:00:00.000Z",
-                     *         "registered": "2026-11-20T09:00:00.000Z",
+                     *         "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *         "created": "2026-11-21T07:00:00.000Z",
+                     *         "registered": "2026-11-21T09:00:00.000Z",
                      *         "owner": "local",
                      *         "team": "local",
                      *         "kind": "sft",
-                     *         "notes": "去掉了重复的行",
+                     *         "notes": "去掉了重复的问题",
                      *         "trashed": null
                      *       },
                      *       "versions": [
                      *         {
-                     *           "reference": "medical_qa:v3",
+                     *           "reference": "medical_qa:v1",
                      *           "name": "medical_qa",
-                     *           "label": "v3",
-                     *           "seq": 3,
+                     *           "label": "v1",
+                     *           "seq": 1,
                      *           "state": "ready",
                      *           "description": "门诊问答",
                      *           "tags": [
-                     *             "医疗",
+                     *             "medical",
                      *             "zh"
                      *           ],
-                     *           "path": "datasets/medical_qa/v3",
-                     *           "size_bytes": 524288,
-                     *           "row_count": 1000,
-                     *           "rejected_count": 2,
+                     *           "path": "datasets/medical_qa/v1",
+                     *           "size_bytes": 4718592,
+                     *           "row_count": 9650,
+                     *           "rejected_count": 350,
                      *           "parts": {
                      *             "train": {
                      *               "path": "train.jsonl",
-                     *               "rows": 1000,
-                     *               "bytes": 520192,
-                     *               "sha256": "sha256:5b0b1f0e6c1f"
+                     *               "rows": 9000,
+                     *               "size": 4194304,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
                      *             }
                      *           },
-                     *           "content": "sha256:9d1c7a",
-                     *           "created": "2026-11-20T08:00:00.000Z",
-                     *           "registered": "2026-11-20T09:00:00.000Z",
+                     *           "content": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "created": "2026-11-21T07:00:00.000Z",
+                     *           "registered": "2026-11-21T09:00:00.000Z",
                      *           "owner": "local",
                      *           "team": "local",
                      *           "kind": "sft",
-                     *           "notes": "去掉了重复的行",
+                     *           "notes": "去掉了重复的问题",
                      *           "trashed": null
                      *         }
                      *       ],
                      *       "recipe": {
-                     *         "settings": {
-                     *           "seed": 42,
-                     *           "train_share": 1
-                     *         }
+                     *         "fixers": [
+                     *           "spaces"
+                     *         ]
                      *       },
                      *       "files": [
-                     *         "registration.json",
+                     *         "train.jsonl",
                      *         "snapshot.json",
-                     *         "train.jsonl"
+                     *         "card.md"
                      *       ],
                      *       "used_by": [
                      *         "medical-qa:v1"
                      *       ],
-                     *       "history": []
+                     *       "history": [
+                     *         {
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "dataset.registered",
+                     *           "model": "medical_qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["DatasetDetailWire"];
@@ -4334,9 +5651,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
-                /** @description `user:NAME` or `team:NAME` */
+                /**
+                 * @description `user:NAME` or `team:NAME`
+                 * @example team:vision
+                 */
                 whom: string;
             };
             cookie?: never;
@@ -4349,6 +5672,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SharesList"];
                 };
             };
@@ -4388,8 +5716,8 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "name": "best",
-                     *           "reference": "medical_qa:v2",
+                     *           "name": "production",
+                     *           "reference": "medical_qa:v1",
                      *           "protected": true
                      *         }
                      *       ]
@@ -4422,7 +5750,7 @@ export interface operations {
                  * @example medical_qa
                  */
                 name: string;
-                /** @example best */
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -4431,7 +5759,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "version": "v2",
+                 *       "version": "v1",
                  *       "protected": true
                  *     }
                  */
@@ -4449,8 +5777,8 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "name": "best",
-                     *           "reference": "medical_qa:v2",
+                     *           "name": "production",
+                     *           "reference": "medical_qa:v1",
                      *           "protected": true
                      *         }
                      *       ]
@@ -4479,8 +5807,12 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical_qa
+                 */
                 name: string;
+                /** @example production */
                 alias: string;
             };
             cookie?: never;
@@ -4493,6 +5825,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliasesList"];
                 };
             };
@@ -4565,8 +5902,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "stars": 5,
-                 *       "comment": "好用"
+                 *       "stars": 4
                  *     }
                  */
                 "application/json": components["schemas"]["NewRating"];
@@ -4581,8 +5917,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "mean": 5,
-                     *       "count": 1
+                     *       "mean": 4.5,
+                     *       "count": 2
                      *     }
                      */
                     "application/json": components["schemas"]["RatingWire"];
@@ -4602,6 +5938,7 @@ export interface operations {
     list_reports: {
         parameters: {
             query?: {
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -4628,12 +5965,15 @@ export interface operations {
                      *           "metrics": {
                      *             "bleu": {
                      *               "value": 0.75,
-                     *               "n": 200
+                     *               "low": 0.71,
+                     *               "high": 0.79,
+                     *               "n": 200,
+                     *               "signature": "sacrebleu"
                      *             }
                      *           },
-                     *           "sha256": "sha256:5b0b1f0e6c1f",
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
                      *           "size": 48213,
-                     *           "created": "2026-11-22T08:00:00.000Z",
+                     *           "created": "2026-11-21T09:00:00.000Z",
                      *           "attached_by": "local"
                      *         }
                      *       ],
@@ -4657,6 +5997,7 @@ export interface operations {
     list_version_reports: {
         parameters: {
             query?: {
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -4691,12 +6032,15 @@ export interface operations {
                      *           "metrics": {
                      *             "bleu": {
                      *               "value": 0.75,
-                     *               "n": 200
+                     *               "low": 0.71,
+                     *               "high": 0.79,
+                     *               "n": 200,
+                     *               "signature": "sacrebleu"
                      *             }
                      *           },
-                     *           "sha256": "sha256:5b0b1f0e6c1f",
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
                      *           "size": 48213,
-                     *           "created": "2026-11-22T08:00:00.000Z",
+                     *           "created": "2026-11-21T09:00:00.000Z",
                      *           "attached_by": "local"
                      *         }
                      *       ],
@@ -4738,7 +6082,13 @@ export interface operations {
                  * @example {
                  *       "kind": "evaluation",
                  *       "html": "<h1>评估</h1>",
-                 *       "run": "eval-medical-20261122"
+                 *       "run": "eval-medical-20261122",
+                 *       "metrics": {
+                 *         "bleu": {
+                 *           "value": 0.75,
+                 *           "n": 200
+                 *         }
+                 *       }
                  *     }
                  */
                 "application/json": components["schemas"]["NewReport"];
@@ -4759,12 +6109,15 @@ export interface operations {
                      *       "metrics": {
                      *         "bleu": {
                      *           "value": 0.75,
-                     *           "n": 200
+                     *           "low": 0.71,
+                     *           "high": 0.79,
+                     *           "n": 200,
+                     *           "signature": "sacrebleu"
                      *         }
                      *       },
-                     *       "sha256": "sha256:5b0b1f0e6c1f",
+                     *       "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
                      *       "size": 48213,
-                     *       "created": "2026-11-22T08:00:00.000Z",
+                     *       "created": "2026-11-21T09:00:00.000Z",
                      *       "attached_by": "local"
                      *     }
                      */
@@ -4787,9 +6140,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example medical-qa */
                 model: string;
-                /** @description `v2` */
+                /**
+                 * @description `v2`
+                 * @example v1
+                 */
                 version: string;
+                /** @example sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010 */
                 sha256: string;
             };
             cookie?: never;
@@ -4821,9 +6179,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example medical-qa */
                 model: string;
-                /** @description `v2` */
+                /**
+                 * @description `v2`
+                 * @example v1
+                 */
                 version: string;
+                /** @example sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010 */
                 sha256: string;
             };
             cookie?: never;
@@ -4851,7 +6214,9 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
+                /** @example 40 */
                 after?: number;
+                /** @example 50 */
                 limit?: number;
             };
             header?: never;
@@ -4866,6 +6231,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 41,
+                     *           "time": "2026-11-21T09:00:00.000Z",
+                     *           "what": "version.ready",
+                     *           "subject": "model",
+                     *           "model": "medical-qa",
+                     *           "version": "v1",
+                     *           "details": {
+                     *             "state": "ready"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": 41
+                     *     }
+                     */
                     "application/json": components["schemas"]["EventsPage"];
                 };
             };
@@ -4883,6 +6266,7 @@ export interface operations {
     stream_events: {
         parameters: {
             query?: {
+                /** @example 40 */
                 after?: number | null;
             };
             header?: {
@@ -4899,6 +6283,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example id: 41
+                     *     event: version.ready
+                     *     data: {"id":41,"time":"2026-11-21T09:00:00.000Z","what":"version.ready","subject":"model","model":"medical-qa","version":"v1","details":{"state":"ready"}}
+                     */
                     "text/event-stream": unknown;
                 };
             };
@@ -4918,7 +6307,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -4931,6 +6323,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "reference": "medical-qa:v1",
+                     *       "archive": "medical-qa/v1.zip",
+                     *       "size_bytes": 612,
+                     *       "items": [
+                     *         {
+                     *           "path": "adapter_config.json",
+                     *           "size": 612,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["FilesList"];
                 };
             };
@@ -4949,14 +6355,21 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `bytes=first-last` */
+                /**
+                 * @description `bytes=first-last`
+                 * @example bytes=0-1048575
+                 */
                 Range?: string | null;
                 /** @description the ETag of the first piece */
                 "If-Range"?: string | null;
             };
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
+                /** @example adapter_config.json */
                 path: string;
             };
             cookie?: never;
@@ -4996,13 +6409,19 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `bytes=first-last` */
+                /**
+                 * @description `bytes=first-last`
+                 * @example bytes=1048576-
+                 */
                 Range?: string | null;
                 /** @description the ETag of the first piece */
                 "If-Range"?: string | null;
             };
             path: {
-                /** @description `name`, `name:v2` or `name@latest` */
+                /**
+                 * @description `name`, `name:v2` or `name@latest`
+                 * @example medical-qa:v1
+                 */
                 name: string;
             };
             cookie?: never;
@@ -5053,6 +6472,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "u7Qd0kX2f9c1QmZ0",
+                     *           "owner": "local",
+                     *           "team": "local",
+                     *           "state": "open",
+                     *           "purpose": {
+                     *             "name": "medical-qa"
+                     *           },
+                     *           "files": [
+                     *             {
+                     *               "path": "adapter_model.safetensors",
+                     *               "size": 16777216,
+                     *               "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *               "need": "parts",
+                     *               "challenge": null,
+                     *               "first_part": 1,
+                     *               "part_count": 4
+                     *             }
+                     *           ],
+                     *           "part_size": 5242880,
+                     *           "part_count": 4,
+                     *           "missing": [
+                     *             [
+                     *               2,
+                     *               4
+                     *             ]
+                     *           ],
+                     *           "missing_count": 3,
+                     *           "received_bytes": 5242880,
+                     *           "size_bytes": 16777216,
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "expires": "2026-11-28T09:00:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadsList"];
                 };
             };
@@ -5076,6 +6534,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "files": [
+                 *         {
+                 *           "path": "adapter_model.safetensors",
+                 *           "size": 16777216,
+                 *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                 *         }
+                 *       ],
+                 *       "purpose": {
+                 *         "name": "medical-qa"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewUpload"];
             };
         };
@@ -5086,6 +6558,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "open",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [
+                     *         [
+                     *           2,
+                     *           4
+                     *         ]
+                     *       ],
+                     *       "missing_count": 3,
+                     *       "received_bytes": 5242880,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5105,6 +6612,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -5117,6 +6625,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "open",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [
+                     *         [
+                     *           2,
+                     *           4
+                     *         ]
+                     *       ],
+                     *       "missing_count": 3,
+                     *       "received_bytes": 5242880,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5136,6 +6679,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -5148,6 +6692,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "aborted",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [
+                     *         [
+                     *           2,
+                     *           4
+                     *         ]
+                     *       ],
+                     *       "missing_count": 3,
+                     *       "received_bytes": 5242880,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5167,12 +6746,19 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "path": "adapter_model.safetensors",
+                 *       "answer": "5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Proof"];
             };
         };
@@ -5183,6 +6769,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "complete",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [],
+                     *       "missing_count": 0,
+                     *       "received_bytes": 16777216,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5201,10 +6817,13 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @example sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010 */
                 "X-Part-Sha256": string;
             };
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
+                /** @example 2 */
                 number: number;
             };
             cookie?: never;
@@ -5221,6 +6840,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "number": 2,
+                     *       "size": 5242880,
+                     *       "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *       "already": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PartWire"];
                 };
             };
@@ -5240,6 +6867,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example u7Qd0kX2f9c1QmZ0 */
                 upload_id: string;
             };
             cookie?: never;
@@ -5252,6 +6880,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "u7Qd0kX2f9c1QmZ0",
+                     *       "owner": "local",
+                     *       "team": "local",
+                     *       "state": "complete",
+                     *       "purpose": {
+                     *         "name": "medical-qa"
+                     *       },
+                     *       "files": [
+                     *         {
+                     *           "path": "adapter_model.safetensors",
+                     *           "size": 16777216,
+                     *           "sha256": "sha256:5b0b1f0e6c1f47d1c9a1a3f0f6f8a2b6a1d1e0c4f3b2a1908070605040302010",
+                     *           "need": "parts",
+                     *           "challenge": null,
+                     *           "first_part": 1,
+                     *           "part_count": 4
+                     *         }
+                     *       ],
+                     *       "part_size": 5242880,
+                     *       "part_count": 4,
+                     *       "missing": [],
+                     *       "missing_count": 0,
+                     *       "received_bytes": 16777216,
+                     *       "size_bytes": 16777216,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "expires": "2026-11-28T09:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadWire"];
                 };
             };
@@ -5336,6 +6994,7 @@ export interface operations {
         parameters: {
             query?: {
                 state?: ("uploading" | "checking" | "ready" | "failed") | null;
+                /** @example 50 */
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string | null;
@@ -5578,6 +7237,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "kX2f9c1QmZ0a8bYw",
+                     *           "owner": "local",
+                     *           "url": "https://hooks.example.com/mozhu",
+                     *           "events": [
+                     *             "version.ready"
+                     *           ],
+                     *           "active": true,
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "secret": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhooksList"];
                 };
             };
@@ -5651,6 +7327,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -5663,6 +7340,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "kX2f9c1QmZ0a8bYw",
+                     *       "owner": "local",
+                     *       "url": "https://hooks.example.com/mozhu",
+                     *       "events": [
+                     *         "version.ready"
+                     *       ],
+                     *       "active": true,
+                     *       "created": "2026-11-21T09:00:00.000Z",
+                     *       "secret": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookWire"];
                 };
             };
@@ -5682,6 +7372,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -5710,10 +7401,12 @@ export interface operations {
         parameters: {
             query?: {
                 before?: number | null;
+                /** @example 50 */
                 limit?: number;
             };
             header?: never;
             path: {
+                /** @example kX2f9c1QmZ0a8bYw */
                 webhook_id: string;
             };
             cookie?: never;
@@ -5726,6 +7419,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 7,
+                     *           "webhook_id": "kX2f9c1QmZ0a8bYw",
+                     *           "event_id": 41,
+                     *           "what": "version.ready",
+                     *           "state": "delivered",
+                     *           "attempts": 1,
+                     *           "due": "2026-11-21T09:00:00.000Z",
+                     *           "created": "2026-11-21T09:00:00.000Z",
+                     *           "ended": "2026-11-21T09:00:01.120Z",
+                     *           "status": 204,
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveriesPage"];
                 };
             };
