@@ -16,6 +16,7 @@ from mozhu.planning import check_plan, plan_training, warm_process
 from mozhu.platform.catalog import service as catalog
 from mozhu.platform.catalog import verbs
 from mozhu.platform.catalog.datasets import service as data_catalog
+from mozhu.platform.catalog.datasets import verbs as data_verbs
 from mozhu.references import with_references
 from mozhu.specs.adapters import (
     AdapterListSpec,
@@ -38,7 +39,18 @@ from mozhu.specs.data import (
     SampleSpec,
     StatsSpec,
 )
-from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
+from mozhu.specs.datasets import (
+    DatasetAliasSpec,
+    DatasetCopySpec,
+    DatasetDeleteSpec,
+    DatasetEditSpec,
+    DatasetListSpec,
+    DatasetRegisterSpec,
+    DatasetRestoreSpec,
+    DatasetShareSpec,
+    DatasetShowSpec,
+    DatasetValidateSpec,
+)
 from mozhu.specs.download import DownloadSpec
 from mozhu.specs.engines import InstallSpec
 from mozhu.specs.evaluate import EvaluateSpec
@@ -49,12 +61,14 @@ from mozhu.specs.records.base import validated
 from mozhu.specs.records.result import Result
 from mozhu.specs.registry import (
     AliasSpec,
+    CopySpec,
     DeleteSpec,
     EditSpec,
     LineageSpec,
     ListSpec,
     RateSpec,
     RegisterSpec,
+    ReportSpec,
     RescanSpec,
     RestoreSpec,
     ShareSpec,
@@ -328,6 +342,17 @@ def registry_share(name: str, whom: str | None = None, **fields: Any) -> list[di
     return verbs.registry_share(workspace_or_here().root, spec)
 
 
+def registry_copy(name: str, to: str, *, team: str | None = None) -> list[str]:
+    """A model, or one version, under a new name as one's own: the references of the copies."""
+    return verbs.registry_copy(workspace_or_here().root, CopySpec(name=name, to=to, team=team))
+
+
+def registry_report(name: str, run: str | Path | None = None) -> list[dict[str, Any]]:
+    """The reports of a version, newest first, after that of the run was attached where one is given."""
+    spec = with_absolute_paths(ReportSpec(name=name, run=None if run is None else str(run)))
+    return verbs.registry_report(workspace_or_here().root, spec)
+
+
 def registry_rate(name: str, stars: int | None = None, comment: str = "") -> dict[str, Any]:
     """``mean`` and ``count`` of the stars of a model, after one's own."""
     spec = _resolved(RateSpec, None, None, {"name": name, "stars": stars, "comment": comment}).spec
@@ -369,10 +394,47 @@ def datasets_register(path: str | Path, **fields: Any) -> Any:
     return data_catalog.datasets_register(workspace_or_here().root, with_absolute_paths(spec))
 
 
-def datasets_list(search: str | None = None, *, state: str | None = None) -> list[Any]:
-    """Every registered data set with its newest version (in ``state``), its size and its rows."""
-    spec = _resolved(DatasetListSpec, None, None, {"search": search, "state": state}).spec
-    return list(data_catalog.datasets_list(workspace_or_here().root, spec))
+def datasets_list(search: str | None = None, **fields: Any) -> list[Any]:
+    """Every data set with its newest version; with ``limit`` no more. Fields are those of DatasetListSpec."""
+    given = {"all": "limit" not in fields, **fields, "search": search}
+    spec = _resolved(DatasetListSpec, None, None, given).spec
+    return list(data_verbs.datasets_page(workspace_or_here().root, spec).items)
+
+
+def datasets_edit(name: str, **fields: Any) -> Any:
+    """The data set after the change; fields are those of DatasetEditSpec."""
+    spec = _resolved(DatasetEditSpec, None, None, {**fields, "name": name}).spec
+    data_verbs.datasets_edit(workspace_or_here().root, spec)
+    return datasets_show(name)
+
+
+def datasets_share(name: str, whom: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+    """Who may do what with a data set, after the change that was asked for."""
+    spec = _resolved(DatasetShareSpec, None, None, {**fields, "name": name, "whom": whom}).spec
+    return data_verbs.datasets_share(workspace_or_here().root, spec)
+
+
+def datasets_alias(name: str, alias: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+    """The aliases of a data set, after the change that was asked for."""
+    spec = _resolved(DatasetAliasSpec, None, None, {**fields, "name": name, "alias": alias}).spec
+    return data_verbs.datasets_alias(workspace_or_here().root, spec)
+
+
+def datasets_copy(name: str, to: str, *, team: str | None = None) -> list[str]:
+    """A data set, or one version, under a new name as one's own: the references of the copies."""
+    return data_verbs.datasets_copy(workspace_or_here().root, DatasetCopySpec(name=name, to=to, team=team))
+
+
+def datasets_delete(name: str, *, force: str = "", dry_run: bool = False) -> list[str]:
+    """The references that are in the trash now, or would be."""
+    spec = DatasetDeleteSpec(name=name, force=force)
+    return data_verbs.datasets_delete(workspace_or_here().root, spec, keep=not dry_run)
+
+
+def datasets_restore(name: str) -> Any:
+    """The data set that is out of the trash."""
+    data_verbs.datasets_restore(workspace_or_here().root, DatasetRestoreSpec(name=name))
+    return datasets_show(name)
 
 
 def datasets_show(name: str, *, row: str | int | None = None) -> Any:

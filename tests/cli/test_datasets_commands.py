@@ -57,11 +57,14 @@ def test_a_detached_preparation_cannot_register(mozhu: Mozhu, raw: Path, own_wor
 
 
 def test_the_list_has_size_and_records_and_filters_by_state(mozhu: Mozhu, registered: Path) -> None:
-    (found,) = mozhu("datasets", "list", "--state", "ready", "--json").json()
+    (found,) = mozhu("datasets", "list", "--state", "ready", "--json").json()["items"]
     newest = found["newest"]
     assert (newest["row_count"], newest["state"]) == (20, "ready") and newest["size_bytes"] > 1000
     assert "medical_qa" in mozhu("datasets", "list").out
-    assert mozhu("datasets", "list", "--state", "failed", "--json").json() == []
+    assert mozhu("datasets", "list", "--state", "failed", "--json").json() == {"items": [], "next": None}
+    for filters, names in ((("--kind", "sft"), ["medical_qa"]), (("--kind", "kto"), [])):
+        shown = mozhu("datasets", "list", *filters, "--json").json()["items"]
+        assert [item["name"] for item in shown] == names
     assert mozhu("datasets", "list", "--state", "perfect").code == 2
     assert mozhu("datasets", "list", "--search", "nothing").code == 0
 
@@ -123,7 +126,7 @@ def test_rescan_rebuilds_the_rows_of_data_sets(mozhu: Mozhu, registered: Path, o
     before = mozhu("datasets", "list", "--json").json()
     for path in (own_workspace / "5_models").glob("catalog.db*"):
         path.unlink()
-    assert mozhu("datasets", "list", "--json").json() == []
+    assert mozhu("datasets", "list", "--json").json()["items"] == []
     assert mozhu("registry", "rescan", "--json").json()["datasets"]["added"] == ["medical_qa:v1"]
     assert mozhu("datasets", "list", "--json").json() == before
 
@@ -138,3 +141,22 @@ def test_a_reference_is_read_with_the_ids_of_its_version(mozhu: Mozhu, registere
     said = mozhu("data", "preview", "--model", "starter", "--dataset", "medical_qa:v1", "--row", row)
     assert said.code == 0, said.err
     assert row in said.out and "raw.json" in said.out
+
+
+def test_a_data_set_is_described_put_away_and_taken_back(mozhu: Mozhu, registered: Path) -> None:
+    edited = mozhu("datasets", "edit", "medical_qa", "--description", "门诊", "--licence", "cc-by")
+    assert edited.code == 0 and mozhu("datasets", "edit", "medical_qa").code == 2
+    shown = mozhu("datasets", "show", "medical_qa").out
+    assert "门诊" in shown and "cc-by" in shown and "sft" in shown
+    assert mozhu("datasets", "list", "--search", "门诊", "--json").json()["items"][0]["name"] == "medical_qa"
+    last = mozhu("datasets", "delete", "medical_qa:v1", "--yes")
+    assert last.code == 5 and "mozhu datasets delete medical_qa" in last.err
+    assert mozhu("datasets", "delete", "medical_qa", "--dry_run", "--json").json() == {
+        "would_delete": ["medical_qa:v1"]
+    }
+    assert mozhu("datasets", "delete", "medical_qa").code == 2
+    gone = mozhu("datasets", "delete", "medical_qa", "--yes")
+    assert gone.code == 0 and "mozhu datasets restore medical_qa" in gone.out
+    assert mozhu("datasets", "show", "medical_qa").code == 3
+    assert mozhu("datasets", "restore", "medical_qa").code == 0
+    assert mozhu("datasets", "show", "medical_qa").code == 0

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registry_artefacts import write_run
+from registry_snapshots import write_snapshot
 from running import Running
 
 from mozhu.cli.main import main
@@ -41,7 +43,14 @@ COMMANDS = [
     ["registry", "rescan", "--dry_run"],
     ["registry", "show", "nothing"],
     ["registry", "list", "--search", "nothing"],
+    ["registry", "list", "--visibility", "everyone"],
+    ["registry", "report", "medical:v1"],
+    ["registry", "copy", "nothing", "--to", "mine"],
     ["datasets", "list"],
+    ["datasets", "list", "--kind", "sft", "--tag", "zh", "--sort", "name", "--json"],
+    ["datasets", "list", "--trash"],
+    ["datasets", "delete", "nothing", "--dry_run"],
+    ["datasets", "edit", "nothing"],
     ["datasets", "show", "nothing"],
 ]
 
@@ -94,6 +103,68 @@ def test_a_service_is_changed_as_a_workspace_is(
         ("newest", "medical:v2"),
         ("production", "medical:v1"),
     ]
+
+
+# As above, of data sets.
+DATA_CHANGES = [
+    ["list", "--search", "医", "--json"],
+    ["show", "medical_qa"],
+    ["show", "medical_qa", "--row", "1"],
+    ["validate", "medical_qa:v1"],
+    ["edit", "medical_qa", "--description", "门诊", "--licence", "cc-by", "--visibility", "team"],
+    ["edit", "medical_qa:v1", "--notes", "第一版", "--tags", "er,zh"],
+    ["share", "medical_qa", "--whom", "team:vision", "--right", "use"],
+    ["alias", "medical_qa:v1", "--alias", "best"],
+    ["delete", "medical_qa", "--dry_run"],
+]
+
+
+def test_data_sets_of_a_service_are_kept_as_those_of_a_workspace(
+    stocked: Running,
+    workspace: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MOZHU_WORKSPACE", str(workspace))
+    datasets, server = stocked.composition.datasets, ["--server", stocked.address]
+    datasets.register(write_snapshot(tmp_path / "data", rows=6), tags=("医疗",))
+    for words in DATA_CHANGES:
+        there = said(["datasets", *words, *server], capsys)
+        assert there[0] == 0 and said(["datasets", *words], capsys) == there, words
+    detail = datasets.show("medical_qa@best")
+    assert (detail.dataset.licence, detail.dataset.visibility) == ("cc-by", "team")
+    assert (detail.chosen.notes, detail.chosen.tags) == ("第一版", ("er", "zh"))
+    assert datasets.shares("medical_qa") == (("team:vision", "use"),)
+    for group, name in (("datasets", "medical_qa:v1"), ("registry", "medical:v2")):
+        code, out, _ = said([group, "copy", name, "--to", "mine", "--json", *server], capsys)
+        assert code == 0 and json.loads(out)["copies"] == [f"mine:{name[-2:]}"]
+        taken = said([group, "copy", name, "--to", "mine"], capsys)
+        assert taken[0] == 5 and "REG-026" in taken[2]
+        asked = said([group, "delete", "mine", *server], capsys)
+        assert asked[0] == 2 and f"{group} delete" in asked[2], "nobody is there to be asked"
+        gone = said([group, "delete", "mine", "-y", *server], capsys)
+        assert gone[0] == 0 and f"mozhu {group} restore mine" in gone[1]
+        listed = said([group, "list", "--trash", "--json", *server], capsys)
+        assert [item["name"] for item in json.loads(listed[1])["items"]] == ["mine"]
+        assert said([group, "restore", "mine", *server], capsys)[0] == 0
+
+
+def test_the_report_of_a_run_is_attached_here_or_there(
+    stocked: Running,
+    workspace: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MOZHU_WORKSPACE", str(workspace))
+    run = write_run(tmp_path / "another")
+    (run / "report.html").write_text("<p>曲线</p>", encoding="utf-8")
+    words = ["registry", "report", "medical:v2", "--run", str(run)]
+    there = said([*words, "--server", stocked.address], capsys)
+    assert there[0] == 0 and "perplexity 8.31" in there[1] and said(words, capsys) == there
+    (report,) = stocked.composition.reports.page(of="medical:v2").items
+    assert b"".join(stocked.composition.reports.html(report)).decode() == "<p>曲线</p>"
 
 
 def test_what_a_service_put_away_comes_back(

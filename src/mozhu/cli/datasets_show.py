@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from mozhu.cli.asks import answer
 from mozhu.cli.command import Call, Command
 from mozhu.cli.output import Output
-from mozhu.cli.remote import show_dataset, show_dataset_row
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.datasets.snapshots import CARD
 from mozhu.platform.catalog.datasets.views import DatasetDetail, DatasetRow
@@ -25,10 +25,10 @@ _TOLD = frozenset({"name", "created", "sources", "rejected", "settings", "sha256
 def act(call: Call) -> int:
     spec: DatasetShowSpec = call.spec
     if spec.row is not None:
-        found = show_dataset_row(call)
+        found: DatasetRow = answer(call)
         call.output.data(found.to_json(), "\n".join(_row_lines(found)))
         return 0
-    detail = show_dataset(call)
+    detail: DatasetDetail = answer(call)
     if call.output.as_json:
         call.output.data(detail.to_json())
         return 0
@@ -49,8 +49,13 @@ def _facts(detail: DatasetDetail) -> Iterator[str]:
         "rejected": chosen.rejected_count,
         "created": chosen.created,
         "registered": chosen.registered,
+        "kind": chosen.kind,
         "tags": ", ".join(chosen.tags),
-        "description": chosen.description,
+        "description": chosen.description or detail.dataset.description,
+        "notes": chosen.notes,
+        "licence": detail.dataset.licence,
+        "visibility": detail.dataset.visibility,
+        "owner": f"{detail.dataset.owner} ({detail.dataset.team})",
         "content": chosen.content,
         "path": f"5_models/{chosen.path}",
         "card": f"5_models/{chosen.path}/{CARD}" if CARD in detail.files else "",
@@ -114,7 +119,7 @@ def _word(name: str) -> str:
 
 _KNOWN = frozenset(
     (*_VERSIONS, *_PARTS, *_SOURCES, *_HISTORY, "created", "tags", "description", "card", "used_by")
-    + ("settings", "source", "fixes", "left_out")
+    + ("settings", "source", "fixes", "left_out", "kind", "notes", "licence", "visibility", "owner")
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mozhu.cli.asks import answer
 from mozhu.cli.command import Call, Command
-from mozhu.cli.remote import validate_dataset
 from mozhu.kernel.files import human_size
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.datasets.views import DatasetReport
@@ -11,7 +11,7 @@ from mozhu.specs.datasets import DatasetValidateSpec
 
 
 def act(call: Call) -> int:
-    report = validate_dataset(call)
+    report: DatasetReport = answer(call)
     call.output.data(report.to_json(), "\n".join(report_lines(report)))
     return report.exit_code
 

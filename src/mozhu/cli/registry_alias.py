@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from mozhu.cli.asks import answer
 from mozhu.cli.command import Call, Command
-from mozhu.cli.registry_asks import answer
 from mozhu.kernel.texts import text
-from mozhu.platform.catalog.verbs import model_of
+from mozhu.platform.catalog.kept import name_of
 from mozhu.specs.registry import AliasSpec
 
 
 def act(call: Call) -> int:
-    there, model = answer(call), model_of(call.spec.name)
+    there, model = answer(call), name_of(call.spec.name)
     words = [
         text("registry.alias.line", name=model, alias=one["name"], reference=one["reference"])
         for one in there

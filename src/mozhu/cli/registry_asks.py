@@ -1,23 +1,30 @@
-"""What each verb on models asks: of the workspace on this machine, or of the service at ``--server URL``.
-
-One table: a verb's request becomes the same answer on both ways, so that a command needs to know neither.
-"""
+"""What each verb on models asks: of the workspace on this machine, or of the service at ``--server URL``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mozhu.cli.command import Call
-from mozhu.cli.remote import as_view, client_for, refuse_remote, server_of
+from mozhu.cli.both_ways import Ask
+from mozhu.cli.remote import as_view
 from mozhu.platform.catalog import service, verbs
+from mozhu.platform.catalog.kept import name_of
+from mozhu.platform.catalog.reports import demand_report
 from mozhu.platform.catalog.searching import ModelQuery
-from mozhu.platform.catalog.verbs import model_of
 from mozhu.platform.catalog.views import ModelDetail, ModelView, RescanReport, ValidationReport
 from mozhu.server.cursors import cursor_after, key_of
-from mozhu.specs.registry import AliasSpec, DeleteSpec, EditSpec, ListSpec, RateSpec, ShareSpec, SuggestSpec
+from mozhu.specs.registry import (
+    AliasSpec,
+    CopySpec,
+    DeleteSpec,
+    EditSpec,
+    ListSpec,
+    RateSpec,
+    ReportSpec,
+    ShareSpec,
+    SuggestSpec,
+)
 from mozhu.workspace.places import with_absolute_paths
 
 if TYPE_CHECKING:
@@ -30,31 +37,6 @@ class ModelList:
 
     items: list[ModelView]
     next: str | None
-
-
-@dataclass(frozen=True)
-class Ask:
-    """``keep`` False only tells what would change; ``tells`` says whether a service can be asked that."""
-
-    here: Callable[[Path, Any, bool], Any]
-    there: Callable[[Client, Any, bool], Any]
-    tells: bool = True
-
-
-def answer(call: Call, *, keep: bool | None = None) -> Any:
-    """What the verb of ``call`` answers; ``keep`` in place of what ``--dry_run`` says.
-
-    Raises:
-        NotRemote: API-022, a service cannot be asked what would change. What the verb raises, here as there.
-    """
-    ask = _ASKS[call.spec.verb]
-    kept = not call.dry_run if keep is None else keep
-    if server_of(call) is None:
-        return ask.here(call.home.root, call.spec, kept)
-    if not kept and not ask.tells:
-        refuse_remote(call, call.spec.verb.replace(".", " ") + " --dry_run")
-    with client_for(call) as client:
-        return ask.there(client, call.spec, kept)
 
 
 def _list_here(root: Path, spec: ListSpec, keep: bool) -> ModelList:
@@ -92,6 +74,21 @@ def _share_there(client: Client, spec: ShareSpec, keep: bool) -> Any:
     return client.set_share(spec.name, spec.whom, spec.right)["items"]
 
 
+def _copy_there(client: Client, spec: CopySpec, keep: bool) -> Any:
+    copied = client.copy_model(spec.name, spec.to, team=spec.team)
+    return sorted(version["reference"] for version in copied["versions"])
+
+
+def _report_there(client: Client, spec: ReportSpec, keep: bool) -> Any:
+    chosen = client.model(spec.name, limit=1)["chosen"]
+    of = (chosen["name"], chosen["label"])
+    if spec.run is not None:
+        told = demand_report(Path(spec.run).expanduser())
+        html, metrics = told.page.decode("utf-8", "replace"), dict(told.metrics)
+        client.attach_report(*of, html, kind=told.kind, run=told.run, metrics=metrics)
+    return client.version_reports(*of, limit=200)["items"]
+
+
 def _rate_there(client: Client, spec: RateSpec, keep: bool) -> Any:
     if spec.stars is None:
         return client.rating(spec.name)
@@ -100,7 +97,7 @@ def _rate_there(client: Client, spec: RateSpec, keep: bool) -> Any:
 
 def _suggest_there(client: Client, spec: SuggestSpec, keep: bool) -> Any:
     advice = client.advice(spec.name)["items"]
-    return {"version": client.next_version(model_of(spec.name))["version"], "advice": advice}
+    return {"version": client.next_version(name_of(spec.name))["version"], "advice": advice}
 
 
 def _delete_there(client: Client, spec: DeleteSpec, keep: bool) -> Any:
@@ -108,7 +105,7 @@ def _delete_there(client: Client, spec: DeleteSpec, keep: bool) -> Any:
 
 
 def _alias_there(client: Client, spec: AliasSpec, keep: bool) -> Any:
-    name = model_of(spec.name)
+    name = name_of(spec.name)
     if spec.alias is None:
         return client.aliases(name)["items"]
     if spec.remove:
@@ -118,7 +115,7 @@ def _alias_there(client: Client, spec: AliasSpec, keep: bool) -> Any:
     return client.set_alias(name, spec.alias, version, **given)["items"]
 
 
-_ASKS: dict[str, Ask] = {
+REGISTRY: dict[str, Ask] = {
     "registry.list": Ask(_list_here, _list_there),
     "registry.show": Ask(
         lambda root, spec, keep: service.registry_show(root, spec),
@@ -138,6 +135,10 @@ _ASKS: dict[str, Ask] = {
     ),
     "registry.edit": Ask(lambda root, spec, keep: verbs.registry_edit(root, spec), _edit_there),
     "registry.share": Ask(lambda root, spec, keep: verbs.registry_share(root, spec), _share_there),
+    "registry.copy": Ask(lambda root, spec, keep: verbs.registry_copy(root, spec), _copy_there),
+    "registry.report": Ask(
+        lambda root, spec, keep: verbs.registry_report(root, with_absolute_paths(spec)), _report_there
+    ),
     "registry.rate": Ask(lambda root, spec, keep: verbs.registry_rate(root, spec), _rate_there),
     "registry.suggest": Ask(lambda root, spec, keep: verbs.registry_suggest(root, spec), _suggest_there),
     "registry.delete": Ask(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mozhu.cli.asks import answer
 from mozhu.cli.command import Call, Command
-from mozhu.cli.registry_asks import answer
 from mozhu.display.family import family_lines
 from mozhu.specs.registry import LineageSpec
 

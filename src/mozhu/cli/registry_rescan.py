@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mozhu.cli.asks import answer
 from mozhu.cli.command import Call, Command
-from mozhu.cli.registry_asks import answer
 from mozhu.kernel.texts import text
 from mozhu.platform.catalog.views import DatasetRescan, RescanReport
 from mozhu.specs.registry import RescanSpec

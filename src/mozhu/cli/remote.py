@@ -14,10 +14,7 @@ from mozhu.kernel import slots
 from mozhu.kernel.errors import NotRemote
 from mozhu.kernel.files import read_text
 from mozhu.platform.accounts.local_token import TOKEN_FILE
-from mozhu.platform.catalog.datasets import service as datasets
-from mozhu.platform.catalog.datasets.views import DatasetDetail, DatasetReport, DatasetRow, DatasetView
 from mozhu.platform.catalog.problems import Problem
-from mozhu.workspace.places import with_absolute_paths
 
 if TYPE_CHECKING:
     from mozhu.client.client import Client
@@ -43,35 +40,6 @@ def refuse_remote(call: Call, verb: str, reason: str = "") -> None:
     """Raises NotRemote (API-022) where a service is named."""
     if server_of(call) is not None:
         raise NotRemote(verb=verb, reason=reason)
-
-
-def list_datasets(call: Call) -> list[DatasetView]:
-    if server_of(call) is None:
-        return datasets.datasets_list(call.home.root, call.spec)
-    with client_for(call) as client:
-        found = client.all_datasets(call.spec.search, call.spec.state)
-        return [as_view(DatasetView, dataset) for dataset in found]
-
-
-def show_dataset(call: Call) -> DatasetDetail:
-    if server_of(call) is None:
-        return datasets.datasets_show(call.home.root, call.spec)
-    with client_for(call) as client:
-        return as_view(DatasetDetail, client.dataset(call.spec.name))
-
-
-def show_dataset_row(call: Call) -> DatasetRow:
-    if server_of(call) is None:
-        return datasets.datasets_row(call.home.root, call.spec.name, call.spec.row)
-    with client_for(call) as client:
-        return as_view(DatasetRow, client.dataset_row(call.spec.name, call.spec.row))
-
-
-def validate_dataset(call: Call) -> DatasetReport:
-    if server_of(call) is None:
-        return datasets.datasets_validate(call.home.root, with_absolute_paths(call.spec))
-    with client_for(call) as client:
-        return as_view(DatasetReport, client.validate_dataset(call.spec.path))
 
 
 def as_view(kind: type[V], value: Any) -> V:

@@ -19,6 +19,7 @@ class ListSpec(RemoteSpec):
     tag: str | None = Field(default=None, min_length=1, max_length=200)
     owner: str | None = Field(default=None, min_length=1, max_length=200)
     team: str | None = Field(default=None, min_length=1, max_length=200)
+    visibility: Literal["private", "team", "everyone"] | None = None
     state: Literal["uploading", "checking", "ready", "failed"] | None = None
     sort: Literal["updated", "name"] = "updated"
     trash: bool = False
@@ -128,6 +129,26 @@ class SuggestSpec(RemoteSpec):
     verb: ClassVar[str] = "registry.suggest"
 
     name: str = Field(min_length=1)
+
+
+class CopySpec(RemoteSpec):
+    """A model, or one version of it, under a new name as one's own."""
+
+    verb: ClassVar[str] = "registry.copy"
+
+    name: str = Field(min_length=1)
+    to: str = Field(min_length=1, max_length=200)
+    team: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class ReportSpec(RemoteSpec):
+    """The reports of a version; with ``run`` that of this run is one of them."""
+
+    verb: ClassVar[str] = "registry.report"
+    path_fields: ClassVar[tuple[str, ...]] = ("run",)
+
+    name: str = Field(min_length=1)
+    run: str | None = Field(default=None, min_length=1)
 
 
 class DeleteSpec(RemoteSpec):

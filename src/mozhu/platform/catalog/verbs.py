@@ -5,21 +5,23 @@ Each answers in the shape that the service answers in, so that a command says th
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mozhu.platform.catalog import kept
 from mozhu.platform.catalog.models import Models
-from mozhu.platform.catalog.references import parse_reference
+from mozhu.platform.catalog.reports import Reports, demand_report
 from mozhu.platform.catalog.searching import ModelPage, ModelQuery
 from mozhu.platform.catalog.views import ModelView
 from mozhu.specs.registry import (
     AliasSpec,
+    CopySpec,
     DeleteSpec,
     EditSpec,
     LineageSpec,
     ListSpec,
     RateSpec,
+    ReportSpec,
     RestoreSpec,
     ShareSpec,
     SuggestSpec,
@@ -50,22 +52,29 @@ def registry_lineage(root: Path, spec: LineageSpec) -> dict[str, Any]:
 
 
 def registry_edit(root: Path, spec: EditSpec) -> None:
-    """What is given has changed: first what is of the model, then what is of the version."""
+    """What is given has changed."""
     with Models(root) as models:
-        if fields := spec.of_model():
-            models.edit(spec.name, **fields)
-        if spec.notes is not None:
-            models.set_notes(spec.name, spec.notes)
-        if spec.tags is not None:
-            models.set_tags(spec.name, spec.tags)
+        kept.edit(models, spec.name, spec.of_model(), spec.notes, spec.tags)
 
 
 def registry_share(root: Path, spec: ShareSpec) -> list[dict[str, Any]]:
     """Who may do what, after the change that was asked for."""
     with Models(root) as models:
-        if spec.whom is not None:
-            models.share(spec.name, spec.whom, None if spec.revoke else spec.right)
-        return [{"subject": whom, "right": right} for whom, right in models.shares(spec.name)]
+        return kept.share(models, spec.name, spec.whom, None if spec.revoke else spec.right)
+
+
+def registry_copy(root: Path, spec: CopySpec) -> list[str]:
+    """The references of the copies."""
+    with Models(root) as models:
+        return list(models.copy(spec.name, spec.to, team=spec.team))
+
+
+def registry_report(root: Path, spec: ReportSpec) -> list[dict[str, Any]]:
+    """The reports of the version, after that of the run was attached where one is given."""
+    with Reports(root) as reports:
+        if spec.run is not None:
+            reports.attach(spec.name, demand_report(Path(spec.run).expanduser()))
+        return [report.to_json() for report in reports.page(of=spec.name, limit=_PAGE).items]
 
 
 def registry_rate(root: Path, spec: RateSpec) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def registry_suggest(root: Path, spec: SuggestSpec) -> dict[str, Any]:
     """``version``: the name of the next one; ``advice``: what the naming rules say of this one."""
     with Models(root) as models:
         advice = [each.to_json() for each in models.advice(spec.name)]
-        return {"version": models.suggest(model_of(spec.name)), "advice": advice}
+        return {"version": models.suggest(kept.name_of(spec.name)), "advice": advice}
 
 
 def registry_delete(root: Path, spec: DeleteSpec, *, keep: bool = True) -> list[str]:
@@ -97,19 +106,6 @@ def registry_restore(root: Path, spec: RestoreSpec, *, keep: bool = True) -> Non
 
 def registry_alias(root: Path, spec: AliasSpec, *, keep: bool = True) -> list[dict[str, Any]]:
     """The aliases of the model, after the change that was asked for."""
-    name = model_of(spec.name)
+    given: dict[str, Any] = {"remove": spec.remove, "force": spec.force, "protected": spec.protected}
     with Models(root) as models:
-        if spec.alias is None:
-            there = models.aliases(name)
-        elif spec.remove:
-            there = models.remove_alias(name, spec.alias, force=spec.force, keep=keep)
-        else:
-            given: dict[str, Any] = {"protected": spec.protected, "force": spec.force, "keep": keep}
-            there = models.set_alias(spec.name, spec.alias, **given)
-        return [asdict(alias) for alias in there]
-
-
-def model_of(reference: str) -> str:
-    """``name`` of ``name:v2`` or ``name@best``."""
-    parsed = parse_reference(reference)
-    return parsed.name if parsed else reference
+        return kept.alias(models, spec.name, spec.alias, **given, keep=keep)

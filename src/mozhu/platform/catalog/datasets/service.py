@@ -50,7 +50,7 @@ from mozhu.platform.catalog.problems import Problem, fault
 from mozhu.platform.catalog.references import LATEST, Reference, parse_reference
 from mozhu.platform.catalog.searching import ModelQuery, Page, page_of
 from mozhu.platform.catalog.views import State
-from mozhu.specs.datasets import DatasetListSpec, DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
+from mozhu.specs.datasets import DatasetRegisterSpec, DatasetShowSpec, DatasetValidateSpec
 from mozhu.specs.records.dataset import SNAPSHOT, DatasetRegistration
 from mozhu.specs.records.sidecars import REGISTRATION
 from mozhu.specs.records.snapshot import Snapshot
@@ -306,11 +306,6 @@ class Datasets(Assets):
             happening = Happening(OF_STATE[state], version.name, version.label, details, OF_DATASET)
             model_rows.add_history(session, [happening], iso_time(self._clock()))
         return version
-
-
-def datasets_list(root: Path, spec: DatasetListSpec) -> list[DatasetView]:
-    with Datasets(root) as datasets:
-        return datasets.list_datasets(spec.search, spec.state)
 
 
 def datasets_register(root: Path, spec: DatasetRegisterSpec) -> RegisteredDataset:
