@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from mozhu.platform.catalog.references import parse_reference
 
 
 def edit(
-    assets: Assets, name: str, fields: Mapping[str, str], notes: str | None, tags: Sequence[str] | None
+    assets: Assets, name: str, fields: dict[str, Any], notes: str | None, tags: Sequence[str] | None
 ) -> None:
     """What is given has changed: first what is of the whole, then what is of the version."""
     if fields:
