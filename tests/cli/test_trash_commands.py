@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,24 @@ def test_nothing_is_deleted_unasked(workspace: Path, capsys: pytest.CaptureFixtu
     assert main(["registry", "delete", "Starter-1M", "--lang", "en"]) == 2
     assert "--yes" in capsys.readouterr().err
     assert len(_json(capsys, "list")["items"]) == 1
+
+
+@pytest.mark.parametrize(("typed", "gone"), [("y", True), ("是", True), ("n", False), ("", False)])
+def test_at_a_terminal_it_is_asked_first(
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    gone: bool,
+) -> None:
+    terminal = io.StringIO(typed + "\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    capsys.readouterr()
+    assert main(["registry", "delete", "Starter-1M", "--json", "--lang", "en"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"deleted": ["Starter-1M:v1"] if gone else []}
+    assert "Starter-1M:v1" in err and (_json(capsys, "list") == NOTHING) == gone
 
 
 def test_the_last_version_stays_and_unknown_names_are_told(

@@ -242,6 +242,14 @@ def test_what_was_taken_out_of_the_registry_stays_unnamed(app: Any) -> None:
     assert gone not in composition.models.family("secret:v1", subject=PEOPLE["read"]).nodes
 
 
+def test_whose_rights_changed_and_where_files_lay_is_not_told_to_readers(ask: Ask) -> None:
+    for path in (M, "/events/history"):
+        reader, admin = (ask(PEOPLE[held], "GET", path).text for held in ("read", "admin"))
+        assert "model.shared" in reader and "version.registered" in reader
+        for word in ("user:ann", "team:vision", '"source"', "/rights"):
+            assert word in admin and word not in reader, (path, word)
+
+
 def test_visibility_belongs_to_who_manages(ask: Ask) -> None:
     answer = ask(PEOPLE["write"], "PATCH", M, {"visibility": "everyone"})
     assert answer.json()["code"] == "REG-023"

@@ -21,5 +21,5 @@ def is_meant(call: Call, verb: str, question: str) -> bool:
         return True
     if not sys.stdin.isatty():
         raise BadUsage(verb=verb, reason=text("registry.needs_yes", question=question))
-    call.output.say(question)
-    return input("(y/N) ").strip().lower() in _YES
+    call.output.say(f"{question} (y/N)")
+    return sys.stdin.readline().strip().lower() in _YES

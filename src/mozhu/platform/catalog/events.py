@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mozhu.platform.accounts.subject import Subject
+
 REGISTERED = "version.registered"
 READY = "version.ready"
 CHECKING = "version.checking"
@@ -40,6 +42,9 @@ OF_IMPORT = "import."
 OF_STATE = {"ready": READY, "checking": CHECKING, "failed": DAMAGED}
 
 
+_FOR_ADMINISTRATORS = frozenset({"with", "right", "source"})
+
+
 @dataclass(frozen=True)
 class Happening:
     """``model`` and ``version`` are names; empty where it concerns the whole catalogue.
@@ -52,6 +57,15 @@ class Happening:
     version: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     subject: str = OF_MODEL
+
+
+def told(details: dict[str, Any], subject: Subject) -> dict[str, Any]:
+    """``details`` as ``subject`` is told them: whose rights were changed, and places on the service's machine, are
+    for administrators; who may manage a thing sees its shares by themselves.
+    """
+    if subject.is_admin:
+        return details
+    return {name: value for name, value in details.items() if name not in _FOR_ADMINISTRATORS}
 
 
 def known_events() -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, selectinload
 
 from mozhu.kernel.errors import InTrash
 from mozhu.kernel.paths import next_version
-from mozhu.platform.catalog.events import OF_MODEL, Happening
+from mozhu.platform.accounts.subject import Subject
+from mozhu.platform.catalog.events import OF_MODEL, Happening, told
 from mozhu.platform.catalog.kinds import MODEL
 from mozhu.platform.catalog.listing import Listing
 from mozhu.platform.catalog.views import HistoryView, ModelView, State, VersionFacts, VersionView
@@ -278,12 +279,12 @@ def add_history(session: Session, happenings: Iterable[Happening], time: str) ->
         )
 
 
-def history_of(session: Session, name: str, subject: str = OF_MODEL) -> list[HistoryView]:
+def history_of(session: Session, name: str, kind: str, subject: Subject) -> list[HistoryView]:
     """The last things that happened to a model or a data set, newest first."""
-    query = select(History).where(History.model == name, History.subject == subject)
+    query = select(History).where(History.model == name, History.subject == kind)
     query = query.order_by(History.id.desc()).limit(_HISTORY_LINES)
     return [
-        HistoryView(line.time, line.what, line.model, line.version, line.details)
+        HistoryView(line.time, line.what, line.model, line.version, told(line.details, subject))
         for line in session.scalars(query)
     ]
 
@@ -293,7 +294,9 @@ def newest_event(session: Session) -> int:
     return session.scalar(select(func.max(History.id))) or 0
 
 
-def events_after(session: Session, after: int, limit: int, may: ColumnElement[bool]) -> list[dict[str, Any]]:
+def events_after(
+    session: Session, after: int, limit: int, may: ColumnElement[bool], subject: Subject
+) -> list[dict[str, Any]]:
     """At most ``limit`` lines of the history behind number ``after`` that fulfil ``may``, oldest first."""
     query = select(History).where(History.id > after, may).order_by(History.id).limit(limit)
     return [
@@ -304,7 +307,7 @@ def events_after(session: Session, after: int, limit: int, may: ColumnElement[bo
             "subject": line.subject,
             "model": line.model,
             "version": line.version,
-            "details": line.details,
+            "details": told(line.details, subject),
         }
         for line in session.scalars(query)
     ]

@@ -233,7 +233,7 @@ class Registry(CatalogueRoom):
         if database is None:
             return []
         with database.reading() as session:
-            return rows.events_after(session, after, limit, readable_history(subject))
+            return rows.events_after(session, after, limit, readable_history(subject), subject)
 
     @contextmanager
     def _looking(self, reference: str, wanted: Reference, subject: Subject) -> Iterator[Session]:

@@ -11,7 +11,7 @@ from sqlalchemy import Select, bindparam, select
 from mozhu.kernel.errors import UnknownReference
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog import rows
-from mozhu.platform.catalog.events import OF_MODEL
+from mozhu.platform.catalog.events import OF_MODEL, told
 from mozhu.platform.catalog.finding import Reader, may_read, number, reader_of
 from mozhu.platform.catalog.kinds import MODEL
 from mozhu.platform.catalog.references import LATEST, Reference
@@ -66,9 +66,13 @@ def shown(
     chosen = [_LISTING.version_of(row) for row in named[0]] if is_named else [model.newest]
     if not chosen:
         raise unknown_version(wanted, found[:_NAMED])
+    lines = (
+        HistoryView(time, what, of, label, told(details, subject))
+        for time, what, of, label, details in history
+    )
     page = tuple(found[:limit])
     following = page[-1].seq if len(found) > len(page) else None
-    return ModelDetail(model, chosen[0], page, tuple(HistoryView(*row) for row in history), following)
+    return ModelDetail(model, chosen[0], page, tuple(lines), following)
 
 
 def unknown_version(wanted: Reference, versions: Sequence[VersionView]) -> UnknownReference:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from mozhu.kernel.texts import text
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog.access import readable_history
+from mozhu.platform.catalog.events import told
 from mozhu.platform.database.tables import History
 from mozhu.platform.database.tables_server import DeliveryRow, WebhookRow
 from mozhu.platform.webhooks.views import EVERYTHING, DeliveryView, Due, WebhookView
@@ -64,13 +65,14 @@ def make_deliveries(session: Session, now: str, subject_of: SubjectOf) -> int:
     for row in session.scalars(select(WebhookRow).where(WebhookRow.active)):
         query = select(History).where(History.id > row.seen).order_by(History.id).limit(_EVENTS_AT_ONCE)
         lines = list(session.scalars(query))
-        told = _readable(session, subject_of(row.owner, row.teams), [line.id for line in lines])
+        subject = subject_of(row.owner, row.teams)
+        readable = _readable(session, subject, [line.id for line in lines])
         for line in lines:
             row.seen = line.id
-            if line.id not in told:
+            if line.id not in readable:
                 continue
             if EVERYTHING in row.events or line.what in row.events:
-                session.add(_delivery(row.id, line, now))
+                session.add(_delivery(row.id, line, now, subject))
                 made += 1
     return made
 
@@ -140,7 +142,7 @@ def view(row: WebhookRow, secret: str | None = None) -> WebhookView:
     return WebhookView(row.id, row.owner, row.url, tuple(row.events), row.active, row.created, secret)
 
 
-def _delivery(webhook_id: str, line: History, now: str) -> DeliveryRow:
+def _delivery(webhook_id: str, line: History, now: str, subject: Subject) -> DeliveryRow:
     event = {
         "id": line.id,
         "time": line.time,
@@ -148,7 +150,7 @@ def _delivery(webhook_id: str, line: History, now: str) -> DeliveryRow:
         "subject": line.subject,
         "model": line.model,
         "version": line.version,
-        "details": line.details,
+        "details": told(line.details, subject),
     }
     return DeliveryRow(
         webhook_id=webhook_id,

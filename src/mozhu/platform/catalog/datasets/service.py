@@ -159,7 +159,7 @@ class Datasets(Assets):
             versions = rows.versions_of(session, wanted.name, may)
             chosen = _choose(session, wanted, versions)
             used_by = model_rows.trained_on(session, chosen.reference, readable(subject))
-            history = model_rows.history_of(session, wanted.name, OF_DATASET)
+            history = model_rows.history_of(session, wanted.name, OF_DATASET, subject)
         folder = self.folder_of(chosen)
         files = tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
         return DatasetDetail(
