@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import logging
+import mmap
 import os
 import signal
 import time
@@ -30,7 +31,7 @@ _INCIDENT = "incident.txt"
 # Held while an engine works and let go when memory runs out: the error itself needs some.
 # Addresses only: untouched, it takes no memory of the machine.
 _RESERVE_BYTES = 64 << 20
-_RESERVE: list[bytearray] = []
+_RESERVE: list[mmap.mmap] = []
 # safetensors and torch say it in words of their own, without the system's number.
 _NO_SPACE = ("no space left on device", "pytorchstreamwriter failed writing", "unexpected pos")
 
@@ -55,6 +56,7 @@ def execute(path: Path) -> Result:
                 result = _carry_out(run, log)
         finally:
             log.close()
+            _RESERVE.clear()
         result.seconds = round(time.monotonic() - started, 3)
         result.cpu_seconds = round(time.process_time() - cpu + _children_cpu_seconds(), 3)
         result.write(path / RESULT)
@@ -65,7 +67,7 @@ def execute(path: Path) -> Result:
 def _carry_out(run: RunFolder, log: EventLog) -> Result:
     request = run.request()
     first = not run.events()
-    _RESERVE.append(bytearray(_RESERVE_BYTES))
+    _RESERVE.append(mmap.mmap(-1, _RESERVE_BYTES))
     log.emit("start" if first else "resumed", verb=request.verb, run=request.run, pid=os.getpid())
     try:
         load_extensions(workspace_or_here())
