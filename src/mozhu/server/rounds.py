@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from mozhu.kernel.errors import MozhuError
 from mozhu.server.logs import log
 
-_EVERY_S = 1.0
+_EVERY_S, _MOST_S = 1.0, 30.0
 
 
 class Rounds:
-    """Calls each of ``works`` every ``every_s`` seconds until it is stopped; one that fails is called again."""
+    """Calls each of ``works`` every ``every_s`` seconds until it is stopped.
+
+    One that fails is called again, each time after twice as long, half a minute at most.
+    """
 
     def __init__(self, works: Sequence[tuple[str, Callable[[], int]]], *, every_s: float = _EVERY_S) -> None:
         self._works = works
         self._every_s = every_s
+        self._failures: dict[str, int] = {}
+        self._due: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
 
@@ -32,7 +38,7 @@ class Rounds:
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             for name, work in self._works:
-                if not self._stop.is_set():
+                if not self._stop.is_set() and time.monotonic() >= self._due.get(name, 0.0):
                     self._one(name, work)
 
     def _one(self, name: str, work: Callable[[], int]) -> None:
@@ -40,8 +46,15 @@ class Rounds:
             count = work()
         except MozhuError as error:
             log("round failed", 30, work=name, code=error.code, reason=error.what)
+            self._put_off(name)
         except Exception as error:
             log("round failed", 40, work=name, reason=repr(error))
+            self._put_off(name)
         else:
+            self._failures.pop(name, None)
             if count:
                 log("round", work=name, count=count)
+
+    def _put_off(self, name: str) -> None:
+        self._failures[name] = count = self._failures.get(name, 0) + 1
+        self._due[name] = time.monotonic() + min(_MOST_S, self._every_s * 2.0 ** min(count, 10))
