@@ -415,3 +415,19 @@ def test_contents_of_a_store_that_is_no_folder_are_copied_and_checked(make: Make
     assert run.request().fields["path"] == str(place / GIVEN)
     with pytest.raises(Interrupted):
         lay_out(made.services.database, store, item, tmp_path / "again", lambda: True)
+
+
+def test_how_far_the_files_are_looked_at_is_told(make: Make) -> None:
+    made = make(Held())
+    item = made.begin("m", TEXT, type="file")
+    assert made.state(item).progress is None
+    made.services.imports.advance()
+    run = RunFolder(made.root / "6_output" / made.state(item).run)
+    log = run.open_log()
+    log.emit("start", verb="inspect", run=run.path.name, pid=1)
+    for step in (10, 30):
+        log.emit("step", step=step, total=100, unit="byte", eta_s=7.0)
+    log.close()
+    told = made.state(item).to_json()["progress"]
+    assert told == {"done": 30, "total": 100, "unit": "byte", "eta_s": 7.0}
+    assert made.services.imports.unfinished("m")[0].progress is None

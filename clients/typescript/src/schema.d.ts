@@ -1492,7 +1492,7 @@ export interface components {
          * @description `reference` is the version's name, taken from the first moment on; it can be used when `state` is `ready`.
          *
          *     `waits`: it goes on when it is asked for again, after what `findings` say was done. `run`: the folder of the run
-         *     that looks at it, while there is one.
+         *     that looks at it, while there is one; `progress` how far that is, told of a single import.
          */
         ImportWire: {
             /** Id */
@@ -1521,6 +1521,7 @@ export interface components {
             advice: components["schemas"]["AdviceWire"][];
             /** Run */
             run: string;
+            progress: components["schemas"]["ProgressWire"] | null;
             /** Owner */
             owner: string;
             /** Team */
@@ -1813,6 +1814,20 @@ export interface components {
             sha256: string;
             /** Already */
             already: boolean;
+        };
+        /**
+         * ProgressWire
+         * @description `done` of `total`, in `unit`; `eta_s` is null while nobody can tell.
+         */
+        ProgressWire: {
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+            /** Unit */
+            unit: string;
+            /** Eta S */
+            eta_s: number | null;
         };
         /**
          * Proof
@@ -6970,6 +6985,12 @@ export interface operations {
                      *       "recognised": {},
                      *       "advice": [],
                      *       "run": "import-6f1d0c3b9a2e4f587c10",
+                     *       "progress": {
+                     *         "done": 4294967296,
+                     *         "total": 16060556376,
+                     *         "unit": "byte",
+                     *         "eta_s": 41.5
+                     *       },
                      *       "owner": "local",
                      *       "team": "local",
                      *       "created": "2026-11-21T09:00:00.000Z",
@@ -7046,6 +7067,7 @@ export interface operations {
                      *           },
                      *           "advice": [],
                      *           "run": "",
+                     *           "progress": null,
                      *           "owner": "local",
                      *           "team": "local",
                      *           "created": "2026-11-21T09:00:00.000Z",
@@ -7120,6 +7142,7 @@ export interface operations {
                      *       },
                      *       "advice": [],
                      *       "run": "",
+                     *       "progress": null,
                      *       "owner": "local",
                      *       "team": "local",
                      *       "created": "2026-11-21T09:00:00.000Z",
@@ -7202,6 +7225,12 @@ export interface operations {
                      *       "recognised": {},
                      *       "advice": [],
                      *       "run": "import-6f1d0c3b9a2e4f587c10",
+                     *       "progress": {
+                     *         "done": 4294967296,
+                     *         "total": 16060556376,
+                     *         "unit": "byte",
+                     *         "eta_s": 41.5
+                     *       },
                      *       "owner": "local",
                      *       "team": "local",
                      *       "created": "2026-11-21T09:00:00.000Z",

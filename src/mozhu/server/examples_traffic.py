@@ -51,6 +51,7 @@ _IMPORT: Example = {
     "recognised": {},
     "advice": [],
     "run": "import-6f1d0c3b9a2e4f587c10",
+    "progress": {"done": 4294967296, "total": 16060556376, "unit": "byte", "eta_s": 41.5},
     "owner": "local",
     "team": "local",
     "created": "2026-11-21T09:00:00.000Z",
@@ -60,6 +61,7 @@ _IMPORTED: Example = {
     **_IMPORT,
     "state": "ready",
     "run": "",
+    "progress": None,
     "findings": [
         {
             "level": "warning",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from mozhu.platform.database.tables_imports import OPEN_STATES, ImportRow
 from mozhu.platform.imports import rows
 from mozhu.platform.imports.events import OF_STATE, REMOVED, tell
 from mozhu.platform.imports.steps import Steps, run_folder
-from mozhu.platform.imports.views import ImportView, Wanted
+from mozhu.platform.imports.views import ImportView, Wanted, progress_of
 from mozhu.platform.jobs.executor import Executor
 from mozhu.platform.storage.blobs import BlobStore
 
@@ -101,12 +102,17 @@ class Imports:
             return rows.view(row)
 
     def show(self, subject: Subject, import_id: str) -> ImportView:
-        """
+        """With its progress.
+
         Raises:
             UnknownImport: IMPORT-001, also for one that ``subject`` may not know of.
         """
         with self._database.reading() as session:
-            return rows.view(self._row(session, subject, import_id))
+            shown = rows.view(self._row(session, subject, import_id))
+        if shown.state != "checking" or not shown.run:
+            return shown
+        events = self._executor.tail(run_folder(self._workspace, import_id))
+        return replace(shown, progress=progress_of(events))
 
     def page(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -32,7 +32,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ImportView:
-    """``findings`` are as they were written down: level, code, params and the message of then."""
+    """``findings`` are as they were written down: level, code, params and the message of then.
+
+    ``progress``: how far the run is, where somebody asked for it.
+    """
 
     id: str
     upload: str
@@ -49,6 +52,7 @@ class ImportView:
     team: str
     created: str
     finished: str | None
+    progress: dict[str, Any] | None = None
 
     @property
     def reference(self) -> str:
@@ -86,6 +90,15 @@ def note_of(recognised: Mapping[str, Any]) -> str:
         text("imports.note.base", base=recognised["base_model"]) if recognised.get("base_model") else None,
     ]
     return ", ".join(str(part) for part in parts if part)
+
+
+def progress_of(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """How far a run is by its last step; ``None`` before the first."""
+    last = next((event for event in reversed(events) if event["kind"] == "step"), None)
+    if last is None:
+        return None
+    unit, eta = last.get("unit") or "", last.get("eta_s")
+    return {"done": last["step"], "total": last["total"], "unit": unit, "eta_s": eta}
 
 
 def words_of(finding: Mapping[str, Any]) -> str:

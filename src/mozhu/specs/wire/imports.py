@@ -57,11 +57,20 @@ class RecognisedWire(TypedDict, total=False):
     base_model: str | None
 
 
+class ProgressWire(TypedDict):
+    """`done` of `total`, in `unit`; `eta_s` is null while nobody can tell."""
+
+    done: int
+    total: int
+    unit: str
+    eta_s: float | None
+
+
 class ImportWire(TypedDict):
     """`reference` is the version's name, taken from the first moment on; it can be used when `state` is `ready`.
 
     `waits`: it goes on when it is asked for again, after what `findings` say was done. `run`: the folder of the run
-    that looks at it, while there is one.
+    that looks at it, while there is one; `progress` how far that is, told of a single import.
     """
 
     id: str
@@ -76,6 +85,7 @@ class ImportWire(TypedDict):
     recognised: RecognisedWire
     advice: list[AdviceWire]
     run: str
+    progress: ProgressWire | None
     owner: str
     team: str
     created: str
