@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from registry_artefacts import write_adapter
+from registry_snapshots import write_snapshot
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mozhu.app import Composition, compose
 from mozhu.kernel.errors import InTrash, LastVersion, MozhuError, VersionTaken
 from mozhu.platform.accounts.subject import LOCAL_ADMIN
 from mozhu.platform.catalog.artefacts import MANIFEST
+from mozhu.platform.catalog.assets import Assets
+from mozhu.platform.catalog.datasets.folders import dataset_folders, read_version
+from mozhu.platform.catalog.kinds import DATASET, MODEL, Kind
 from mozhu.platform.catalog.places import version_folders
 from mozhu.platform.catalog.room import settings_of
 from mozhu.platform.catalog.searching import ModelQuery
@@ -26,13 +31,16 @@ from mozhu.specs.registry import FsckSpec, GcSpec
 from mozhu.specs.uploads import NewFile
 
 NAMES = ("alpha", "beta", "伽马", "delta")
+# Data sets are known under these; they may bear the names of models.
+DATA = "data/"
+DATA_NAMES, SNAPSHOTS = ("alpha", "问答"), 5
 ALIASES = ("best", "production")
 KILLED = 137
 
 
 @dataclass
 class Known:
-    """A model as it should be. ``versions``: label -> its content; ``trash``: labels that were put away."""
+    """A model or a data set as it should be. ``versions``: label -> its content; ``trash``: labels put away."""
 
     versions: dict[str, int] = field(default_factory=dict)
     trash: set[str] = field(default_factory=set)
@@ -61,7 +69,11 @@ class Work:
         self.service.close()
 
     def run(self, count: int) -> None:
-        kinds = (self.register,) * 4 + (self.edit, self.alias, self.unalias, self.upload, self.abort, self.gc)
+        kinds = (
+            (self.register,) * 4
+            + (self.register_data,) * 2
+            + (self.edit, self.alias, self.unalias, self.upload, self.abort, self.gc)
+        )
         kinds += (self.delete_version, self.delete_version, self.restore_version, self.delete_model)
         kinds += (self.restore_model, self.empty_trash)
         for number in range(count):
@@ -93,12 +105,30 @@ class Work:
 
         self._do(lambda to: to.registry.register(source, name=name), done)
 
+    def register_data(self) -> None:
+        """The same content again is the version that there is; of what is in the trash a new one is made."""
+        key = DATA + self.dice.choice(DATA_NAMES)
+        known, name = self.known.get(key, Known()), key.removeprefix(DATA)
+        content = self.dice.randrange(SNAPSHOTS)
+        source = self._snapshot(content)
+        if known.is_trashed:
+            self._refused(InTrash, lambda to: to.datasets.register(source, name=name))
+            return
+        again = content in {known.versions[label] for label in known.here}
+        label = self.service.datasets.suggest(name)
+
+        def done() -> None:
+            if not again:
+                self.known.setdefault(key, Known()).versions[label] = content
+
+        self._do(lambda to: to.datasets.register(source, name=name), done)
+
     def edit(self) -> None:
         name = self._model(lambda known: not known.is_trashed)
         if name is not None:
             words = f"说明 {self.dice.random()}"
             self._do(
-                lambda to: to.models.edit(name, description=words),
+                lambda to: _room(to, name).edit(_name(name), description=words),
                 lambda: setattr(self.known[name], "description", words),
             )
 
@@ -107,7 +137,7 @@ class Work:
         if name is not None:
             alias, label = self.dice.choice(ALIASES), self.dice.choice(self.known[name].here)
             self._do(
-                lambda to: to.models.set_alias(f"{name}:{label}", alias),
+                lambda to: _room(to, name).set_alias(f"{_name(name)}:{label}", alias),
                 lambda: self.known[name].aliases.update({alias: label}),
             )
 
@@ -116,7 +146,8 @@ class Work:
         if name is not None:
             alias = self.dice.choice(sorted(self.known[name].aliases))
             self._do(
-                lambda to: to.models.remove_alias(name, alias), lambda: self.known[name].aliases.pop(alias)
+                lambda to: _room(to, name).remove_alias(_name(name), alias),
+                lambda: self.known[name].aliases.pop(alias),
             )
 
     def delete_version(self) -> None:
@@ -125,42 +156,45 @@ class Work:
             return
         known, label = self.known[name], self.dice.choice(self.known[name].here)
         if len(known.here) == 1:
-            self._refused(LastVersion, lambda to: to.models.delete(f"{name}:{label}"))
+            self._refused(LastVersion, lambda to: _room(to, name).delete(f"{_name(name)}:{label}"))
             return
 
         def done() -> None:
             known.trash.add(label)
             known.aliases = {alias: to for alias, to in known.aliases.items() if to != label}
 
-        self._do(lambda to: to.models.delete(f"{name}:{label}"), done)
+        self._do(lambda to: _room(to, name).delete(f"{_name(name)}:{label}"), done)
 
     def restore_version(self) -> None:
         name = self._model(lambda known: not known.is_trashed and bool(known.trash))
         if name is not None:
             label = self.dice.choice(sorted(self.known[name].trash))
             self._do(
-                lambda to: to.models.restore(f"{name}:{label}"), lambda: self.known[name].trash.remove(label)
+                lambda to: _room(to, name).restore(f"{_name(name)}:{label}"),
+                lambda: self.known[name].trash.remove(label),
             )
 
     def delete_model(self) -> None:
         name = self._model(lambda known: not known.is_trashed)
         if name is not None:
-            self._do(lambda to: to.models.delete(name), lambda: setattr(self.known[name], "is_trashed", True))
+            self._do(
+                lambda to: _room(to, name).delete(_name(name)),
+                lambda: setattr(self.known[name], "is_trashed", True),
+            )
 
     def restore_model(self) -> None:
         name = self._model(lambda known: known.is_trashed)
         if name is not None:
             self._do(
-                lambda to: to.models.restore(name), lambda: setattr(self.known[name], "is_trashed", False)
+                lambda to: _room(to, name).restore(_name(name)),
+                lambda: setattr(self.known[name], "is_trashed", False),
             )
 
     def empty_trash(self) -> None:
         if self.dice.random() < 0.3:
             # One that was killed is done again: what it had begun to take away is gone for good.
-            self._kill(lambda to: to.models.empty_trash(days=0))
-            self.service.models.empty_trash(days=0)
-        else:
-            self.service.models.empty_trash(days=0)
+            self._kill(_empty)
+        _empty(self.service)
         self._emptied()
 
     def gc(self) -> None:
@@ -203,8 +237,17 @@ class Work:
         self.check_rows()
         models, registry = self.service.models, self.service.registry
         folders = {path.relative_to(models.models).as_posix() for path in version_folders(models.models)}
-        count = sum(len(known.versions) for known in self.known.values())
+        count = sum(len(known.versions) for key, known in self.known.items() if not key.startswith(DATA))
         assert len(folders) == count
+        data = [
+            (key, label)
+            for key, known in self.known.items()
+            if key.startswith(DATA)
+            for label in known.versions
+        ]
+        laid = {path.relative_to(models.models).as_posix() for path in dataset_folders(models.models)}
+        assert laid == {f"datasets/{_name(key)}/{label}" for key, label in data}
+        assert all(not read_version(models.models / place).problems for place in laid)
         digests = {
             file.sha256
             for folder in folders
@@ -216,31 +259,29 @@ class Work:
         assert held == digests
         report = registry_fsck(self.root, FsckSpec(grace_hours=0))
         assert report.findings == (), [finding.line() for finding in report.findings]
-        before = (registry.fingerprint(), models.fingerprint())
+        datasets = self.service.datasets
+        before = (registry.fingerprint(), models.fingerprint(), datasets.fingerprint())
         registry.rescan()
-        assert (registry.fingerprint(), models.fingerprint()) == before
+        assert (registry.fingerprint(), models.fingerprint(), datasets.fingerprint()) == before
         self.check_rows()
 
     def _rows(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for trash in (False, True):
-            for view in self.service.models.page(ModelQuery(trash=trash), limit=200).items:
-                aliases = {
-                    one.name: one.reference.partition(":")[2]
-                    for one in self.service.models.aliases(view.name)
-                }
-                found[view.name] = (trash, view.description, aliases, self._labels(view.name))
+        for mark, room, kind in (("", self.service.models, MODEL), (DATA, self.service.datasets, DATASET)):
+            for trash in (False, True):
+                for view in room.page(ModelQuery(trash=trash), limit=200).items:
+                    aliases = {one.name: one.reference.partition(":")[2] for one in room.aliases(view.name)}
+                    labels = self._labels(kind, view.name)
+                    found[mark + view.name] = (trash, view.description, aliases, labels)
         return found
 
-    def _labels(self, name: str) -> dict[str, bool]:
+    def _labels(self, kind: Kind, name: str) -> dict[str, bool]:
         """Label -> whether it is in the trash by itself."""
-        from sqlalchemy import select
-
-        from mozhu.platform.database.tables import Model, Version
-
-        query = select(Version.label, Version.trashed).join(Model).where(Model.name == name)
+        version, table = kind.version, kind.table
+        query = select(version.label, version.trashed).join(table, table.id == kind.of(version))
         with self.service.database.reading() as session:
-            return {label: trashed is not None for label, trashed in session.execute(query)}
+            found = session.execute(query.where(table.name == name))
+            return {label: trashed is not None for label, trashed in found}
 
     def _expected(self) -> dict[str, Any]:
         return {
@@ -330,6 +371,23 @@ class Work:
     def _source(self, content: int) -> Path:
         folder = self.sources / str(content)
         return folder if folder.is_dir() else write_adapter(folder, content, rank=1)
+
+    def _snapshot(self, content: int) -> Path:
+        folder = self.sources / f"data-{content}"
+        return folder if folder.is_dir() else write_snapshot(folder, rows=3, seed=content)
+
+
+def _name(key: str) -> str:
+    return key.removeprefix(DATA)
+
+
+def _room(to: Composition, key: str) -> Assets:
+    return to.datasets if key.startswith(DATA) else to.models
+
+
+def _empty(to: Composition) -> None:
+    to.models.empty_trash(days=0)
+    to.datasets.empty_trash(days=0)
 
 
 def _die_after(steps: int) -> None:

@@ -19,6 +19,8 @@ from mozhu.platform.catalog.searching import ModelQuery
 from mozhu.platform.catalog.service import Registry
 from mozhu.platform.database.asking import Asked
 from mozhu.platform.database.engine import Database
+from mozhu.platform.uploads.upkeep import registry_fsck
+from mozhu.specs.registry import FsckSpec
 
 ANN, EVE = Subject("ann", ("vision",)), Subject("eve")
 
@@ -168,6 +170,16 @@ def test_emptying_the_trash_takes_folders_and_rows_and_nothing_else(
     with Registry(workspace) as registry:
         assert registry.rescan().datasets.gone == ()
     assert filled.fingerprint() == before and names(filled, "售后") == []
+
+
+def test_the_check_of_the_store_reads_data_sets_too(filled: Datasets, workspace: Path) -> None:
+    assert registry_fsck(workspace, FsckSpec()).findings == ()
+    part = filled.resolve("d:v2") / "medical_qa_train.jsonl"
+    part.unlink()
+    (filled.resolve("d:v3") / "registration.json").unlink()
+    report = registry_fsck(workspace, FsckSpec(repair=True))
+    assert {finding.digest for finding in report.open_findings} == {"dataset://d:v2", "dataset://d:v3"}
+    assert report.exit_code == 3 and "medical_qa_train.jsonl" in report.findings[0].line()
 
 
 def test_rights_open_what_they_say_and_no_more(filled: Datasets) -> None:

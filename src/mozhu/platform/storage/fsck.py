@@ -22,9 +22,9 @@ from mozhu.platform.storage.local import LocalBlobs, read_file
 # damaged: other bytes than its name says; size: another size than a holder says; missing: held and not there;
 # orphan: there and held by nobody; row: recorded and not there; unrecorded: held, sound and without a row;
 # unreadable: the store does not give it; stranger: a file whose name is no hash; card: of a model or data set, which
-# says something else than its rows.
+# says something else than its rows; dataset: a version whose folder is not as it was registered.
 _BATCH = 200
-_ERRORS = ("damaged", "size", "missing", "unreadable")
+_ERRORS = ("damaged", "size", "missing", "unreadable", "dataset")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from mozhu.kernel.errors import MozhuError
 from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.kernel.texts import text
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog.cards import strange_cards, write_card
 from mozhu.platform.catalog.contents import held_by_versions
+from mozhu.platform.catalog.datasets import rows as dataset_rows
+from mozhu.platform.catalog.datasets.folders import read_version
 from mozhu.platform.catalog.datasets.service import Datasets
 from mozhu.platform.catalog.kinds import DATASET, MODEL
 from mozhu.platform.catalog.models import Models
@@ -93,7 +96,20 @@ def registry_fsck(root: Path, spec: FsckSpec, *, on_progress: Progress = no_prog
             on_progress=on_progress,
         )
         cards = _check_cards(registry.database, registry.models, repair=spec.repair)
-        return replace(report, findings=(*report.findings, *cards))
+        data = _check_datasets(registry.database, registry.models)
+        return replace(report, findings=(*report.findings, *cards, *data))
+
+
+def _check_datasets(database: Database, models: Path) -> Iterator[Finding]:
+    """What is wrong with the folders of data sets, each byte read: their contents are in no store."""
+    with database.reading() as session:
+        versions = dataset_rows.facts(session)
+    for version in versions:
+        try:
+            told = [problem.line() for problem in read_version(models / version.path).problems]
+        except MozhuError as error:
+            told = [error.what]
+        yield from (Finding("dataset", f"dataset://{version.reference}", found=line) for line in told)
 
 
 def _check_cards(database: Database, models: Path, *, repair: bool) -> list[Finding]:
