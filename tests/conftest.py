@@ -77,17 +77,43 @@ def postgres_template(postgres_server: PostgresServer) -> str:
     return url.rpartition("/")[2]
 
 
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """The address of a new database with the tables of today."""
-    url = postgres_server.make(postgres_template)
-    yield url
-    postgres_server.drop(url)
+@pytest.fixture(scope="session")
+def postgres_shape(postgres_server: PostgresServer, postgres_template: str) -> list[Any]:
+    """The tables of today and their columns."""
+    return postgres_server.shape(postgres_server.url(postgres_template))
+
+
+@pytest.fixture(scope="session")
+def spare_databases() -> dict[str, list[str]]:
+    """Databases that tests are done with: ``full`` ones with the tables of today and no row, ``empty`` ones."""
+    return {"full": [], "empty": []}
 
 
 @pytest.fixture
-def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """The address of a new database without tables."""
-    url = postgres_server.make()
+def postgres_url(
+    postgres_server: PostgresServer,
+    postgres_template: str,
+    postgres_shape: list[Any],
+    spare_databases: dict[str, list[str]],
+) -> Iterator[str]:
+    """The address of a database with the tables of today and no row; no other test has it."""
+    spare = spare_databases["full"]
+    url = spare.pop() if spare else postgres_server.make(postgres_template)
     yield url
-    postgres_server.drop(url)
+    if postgres_server.shape(url) != postgres_shape:
+        postgres_server.drop(url)
+        return
+    postgres_server.empty(url)
+    spare.append(url)
+
+
+@pytest.fixture
+def empty_postgres_url(
+    postgres_server: PostgresServer, spare_databases: dict[str, list[str]]
+) -> Iterator[str]:
+    """The address of a database without tables; no other test has it."""
+    spare = spare_databases["empty"]
+    url = spare.pop() if spare else postgres_server.make()
+    yield url
+    postgres_server.clear(url)
+    spare.append(url)

@@ -33,6 +33,28 @@ _SETTINGS = {
 }
 
 
+_CUT_OFF = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+"""
+# The tables that say at which step the others are stay as they are.
+_EMPTY = """
+    SET session_replication_role = replica;
+    DO $$ DECLARE one record; BEGIN
+        FOR one IN SELECT tablename FROM pg_tables
+            WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_version') LOOP
+            EXECUTE format('DELETE FROM %I', one.tablename);
+        END LOOP;
+        PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences;
+    END $$;
+"""
+_SHAPE = """
+    SELECT attrelid::regclass::text, attname::text, atttypid::regtype::text, version_num
+    FROM alembic_version, pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 ORDER BY 1, 2
+"""
+
+
 @dataclass(frozen=True)
 class PostgresServer:
     """A running server; ``process`` is its postmaster."""
@@ -53,6 +75,21 @@ class PostgresServer:
     def drop(self, url: str) -> None:
         """Whoever is still connected is cut off."""
         self.do(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+    def shape(self, url: str) -> list[Any]:
+        """What tables there are, with their columns, and the step that they are at."""
+        return self.do(_SHAPE, url)
+
+    def empty(self, url: str) -> None:
+        """No row is in any table and numbers count from 1, as in a new database, which costs thirty times as much.
+
+        Whoever is still connected is cut off.
+        """
+        self.do(_CUT_OFF + _EMPTY, url)
+
+    def clear(self, url: str) -> None:
+        """There are no tables. Whoever is still connected is cut off."""
+        self.do(_CUT_OFF + "DROP SCHEMA public CASCADE; CREATE SCHEMA public;", url)
 
     def do(self, statement: str, url: str | None = None) -> list[Any]:
         """The rows of ``statement``, outside of a transaction."""
