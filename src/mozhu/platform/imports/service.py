@@ -19,6 +19,7 @@ from mozhu.kernel.errors import (
     BadName,
     BadValue,
     ImportEnded,
+    InTrash,
     NotAllowed,
     UnknownImport,
     UnknownUpload,
@@ -30,6 +31,7 @@ from mozhu.kernel.progress import iso_time, utc_now
 from mozhu.platform.accounts.subject import Subject
 from mozhu.platform.catalog import rows as catalogue
 from mozhu.platform.catalog.access import demand
+from mozhu.platform.catalog.kinds import MODEL
 from mozhu.platform.database.engine import Database
 from mozhu.platform.database.tables import Model
 from mozhu.platform.database.tables_imports import OPEN_STATES, ImportRow
@@ -83,7 +85,6 @@ class Imports:
         now = self._now()
         with self._database.writing() as session:
             chosen = _of_the_model(session, subject, rows.model(session, name), wanted)
-            catalogue.refuse_trashed(session, name)
             ready = _upload_is_complete(session, subject, wanted.upload)
             row = rows.add(
                 session,
@@ -225,6 +226,8 @@ def _of_the_model(session: Session, subject: Subject, model: Model | None, wante
             "team": wanted.team or mine,
         }
     demand(session, subject, model, "write")
+    if model.trashed is not None:
+        raise InTrash(reference=model.name, group=MODEL.group)
     own = {"type": model.type, "team": model.team, "visibility": model.visibility}
     for name, value in own.items():
         if getattr(wanted, name) not in (None, value):
