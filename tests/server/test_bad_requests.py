@@ -35,7 +35,7 @@ def written(content: bytes) -> str:
 # method, path, parameters, the code of the problem
 PLACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("GET", f"/models/{LONG}", {}, "API-001"),
-    ("GET", "/models/a%00b", {}, "API-001"),
+    ("GET", "/models/a%00b", {}, "API-013"),
     ("GET", "/models/%FF", {}, "REG-001"),
     ("GET", "/models/medical:v1:v2", {}, "REG-001"),
     ("GET", "/models/medical@", {}, "REG-001"),
@@ -52,7 +52,7 @@ PLACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("GET", "/models", {"trash": "maybe"}, "API-001"),
     ("GET", "/models", {"team": ""}, "API-001"),
     ("GET", "/models", {"tag": LONG}, "API-001"),
-    *(("GET", "/models", {name: NUL}, "API-001") for name in ("search", "tag", "owner", "team")),
+    *(("GET", "/models", {name: NUL}, "API-013") for name in ("search", "tag", "owner", "team")),
     ("GET", "/models", {"cursor": "x" * 2001}, "API-001"),
     ("GET", "/models", {"cursor": written(b"[" * 1400)}, "API-010"),
     ("GET", "/models", {"cursor": written(b'{"a":1}')}, "API-010"),
@@ -64,7 +64,7 @@ PLACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("GET", "/models", {"cursor": forged()}, "API-010"),
     ("GET", "/lineage", {}, "API-001"),
     ("GET", "/lineage", {"of": "x" * 501}, "API-001"),
-    ("GET", "/lineage", {"of": f"run://{NUL}"}, "API-001"),
+    ("GET", "/lineage", {"of": f"run://{NUL}"}, "API-013"),
     ("GET", f"{M}:v1/files/..%2Fcatalog.db", {}, "FILE-001"),
     ("GET", f"{M}:v1/files/{'x' * 1001}", {}, "API-001"),
     ("DELETE", M, {"confirm": "something else"}, "REG-025"),
@@ -87,9 +87,9 @@ BODIES: list[tuple[str, str, str, str]] = [
     ("PATCH", M, "[" * 50_000, "API-011"),
     ("PATCH", M, '{"descriptoin":"x"}', "API-001"),
     ("PATCH", M, '{"description":5}', "API-001"),
-    ("PATCH", M, '{"description":"a\\u0000b"}', "API-001"),
-    ("PATCH", M, f'{{"description":"{HALF}"}}', "API-001"),
-    ("PATCH", M, f'{{"{HALF}":1}}', "API-001"),
+    ("PATCH", M, '{"description":"a\\u0000b"}', "API-013"),
+    ("PATCH", M, f'{{"description":"{HALF}"}}', "API-013"),
+    ("PATCH", M, f'{{"{HALF}":1}}', "API-013"),
     ("PATCH", M, '{"description":"' + "x" * 20_001 + '"}', "API-001"),
     ("PATCH", M, '{"description":"' + "x" * (1 << 20) + '"}', "API-006"),
     ("PATCH", M, '{"licence":"' + LONG + '"}', "API-001"),
@@ -100,7 +100,7 @@ BODIES: list[tuple[str, str, str, str]] = [
     ("PUT", f"{M}:v1/tags", '{"tags":"zh"}', "API-001"),
     ("PUT", f"{M}:v1/tags", '{"tags":[""]}', "API-001"),
     ("PUT", f"{M}:v1/tags", '{"tags":[" "]}', "REG-025"),
-    ("PUT", f"{M}:v1/tags", '{"tags":["\\u0000"]}', "API-001"),
+    ("PUT", f"{M}:v1/tags", '{"tags":["\\u0000"]}', "API-013"),
     ("PUT", f"{M}:v1/tags", '{"tags":[' + '"x",' * 100 + '"x"]}', "API-001"),
     ("PUT", f"{M}/aliases/best", "{}", "API-001"),
     ("PUT", f"{M}/aliases/best", '{"version":"v9"}', "REG-001"),
@@ -113,10 +113,10 @@ BODIES: list[tuple[str, str, str, str]] = [
     ("PUT", f"{M}/rating", '{"stars":6}', "API-001"),
     ("PUT", f"{M}/rating", '{"stars":4.5}', "API-001"),
     ("PUT", f"{M}/rating", '{"stars":"five"}', "API-001"),
-    ("PUT", f"{M}/rating", '{"stars":4,"comment":"\\u0000"}', "API-001"),
-    ("POST", "/webhooks", '{"url":"https://8.8.8.8/\\u0000"}', "API-001"),
+    ("PUT", f"{M}/rating", '{"stars":4,"comment":"\\u0000"}', "API-013"),
+    ("POST", "/webhooks", '{"url":"https://8.8.8.8/\\u0000"}', "API-013"),
     ("POST", "/webhooks", '{"url":"https://8.8.8.8/","events":["nothing"]}', "HOOK-003"),
-    ("POST", "/uploads", f'{{"files":[{{"path":"a","size":1}}],"purpose":{{"x":"{HALF}"}}}}', "API-001"),
+    ("POST", "/uploads", f'{{"files":[{{"path":"a","size":1}}],"purpose":{{"x":"{HALF}"}}}}', "API-013"),
 ]
 
 
@@ -168,5 +168,5 @@ def test_every_strange_text_is_named(asked: TestClient) -> None:
     body = '{"files":[{"path":"a\\u0000","size":1},{"path":"b","size":1}],"team":"\\ud800"}'
     headers = {"Content-Type": "application/json"}
     problem = asked.post(f"{PREFIX}/uploads", content=body, headers=headers).json()
-    assert problem["code"] == "API-001" and problem["params"]["count"] == 2
+    assert problem["code"] == "API-013" and problem["params"]["count"] == 2
     assert "`files.0.path`" in problem["title"] and "`team`" in problem["title"]

@@ -1024,6 +1024,13 @@ class NotReady(MachineError):
     code = "API-012"
 
 
+class StrangeText(UsageError):
+    """Texts of a request that no database keeps; ``problems`` lists all of them, one a line."""
+
+    code = "API-013"
+    status = 422
+
+
 class ServiceUnreachable(MachineError):
     """Nothing answers at the address of a service, or it stopped answering."""
 

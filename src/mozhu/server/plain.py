@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from mozhu.kernel.errors import InvalidRequest
+from mozhu.kernel.errors import StrangeText
 from mozhu.kernel.texts import is_plain
-from mozhu.server.problems import problem_line, template_of
+from mozhu.server.problems import problem_line
 
 Place = tuple[Any, ...]
 
@@ -18,14 +18,14 @@ async def only_plain_texts(request: Request) -> None:
     """Go on where every text of the request is plain; a dependency of every route.
 
     Raises:
-        InvalidRequest: API-001 naming each that is not.
+        StrangeText: API-013 naming each that is not.
     """
     found = [*_strange(("path",), request.path_params), *_strange(("query",), dict(request.query_params))]
     if getattr(request.scope.get("route"), "body_field", None) is not None and not found:
         found = list(_strange(("body",), await _body(request)))
     if found:
         lines = [problem_line(place, {"type": "plain", "input": value}) for place, value in found]
-        raise InvalidRequest(problems="\n  ".join(lines), count=len(lines), page=template_of(request))
+        raise StrangeText(problems="\n  ".join(lines), count=len(lines))
 
 
 async def _body(request: Request) -> Any:

@@ -97,7 +97,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if broken:
         return _response(request, NotJson(reason=str(broken[0].get("ctx", {}).get("error", ""))))
     lines = [problem_line(item["loc"], item) for item in items]
-    problem = InvalidRequest(problems="\n  ".join(lines), count=len(lines), page=template_of(request))
+    problem = InvalidRequest(problems="\n  ".join(lines), count=len(lines), page=_template(request))
     return _response(request, problem)
 
 
@@ -128,6 +128,6 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 80 else shown[:77] + "…"
 
 
-def template_of(request: Request) -> str:
+def _template(request: Request) -> str:
     route = request.scope.get("route")
     return f"{request.method} {getattr(route, 'path', request.url.path)}"
