@@ -81,8 +81,8 @@ BENCHMARKS = {
     "upload": Benchmark(
         "upload",
         {
-            SHORT: {"mib": 128, "rounds": 3, "cuts": 10, "kills": 3},
-            FULL: {"mib": 1024, "rounds": 5, "cuts": 50, "kills": 20},
+            SHORT: {"mib": 128, "rounds": 3, "cuts": {"line": 5, "server": 3, "client": 2}},
+            FULL: {"mib": 1024, "rounds": 5, "cuts": {"line": 25, "server": 15, "client": 10}},
         },
     ),
     "registry_http": Benchmark(

@@ -1,47 +1,48 @@
 """What an upload costs, and that nothing acknowledged is lost.
 
 Peer: one pass that reads a file, hashes it (sha256) and writes it to the same disk (fsync) - the least that any upload
-which proves its content must do. Ours does all of it over HTTP into another process, part by part, each durable, then
-puts the file together and reads it back. Both are timed from the first byte to the durable file.
+which proves its content must do. Ours does all of it with the product's client, over the product's REST service in
+another process: the whole is hashed, each part is hashed again on both sides and made durable, the file is put together
+and read back. Both are timed until the file is durable; CPU is that of both processes.
 
-The second part cuts an upload at random places, among them kills of the server inside a part, and counts.
+The second part cuts an upload at random places, among them kills of the service and of the client inside parts, and
+counts on the wire between them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from benchmarks.harness import Sample, alternate, in_process, timed
+from benchmarks.registry_servers import Server, ours
 from benchmarks.report import Comparison, Limit
 from benchmarks.table import Size
-from benchmarks.upload_sender import Sender, Sent, Server, random_cuts
+from benchmarks.upload_cuts import CutUpload, Outcome, peak_of
+from benchmarks.upload_wire import Kind, random_cuts
+from mozhu.client.client import Client
+from mozhu.client.upload_progress import UploadProgress
 
 _BLOCK = 1 << 20
-_THREADS = 3
+_STAGES = ("hashing", "sending", "checking")
 
 
 def measure(work: Path, size: Size) -> list[Comparison]:
+    os.environ["MOZHU_UPLOADS"] = str(work / "records")
     path = _file(work / "model.safetensors", size["mib"] << 20)
-    rounds = size["rounds"]
-    return [_speed(work, path, rounds), _cuts(work, path, size["cuts"], size["kills"], rounds)]
+    return [_speed(work, path, size["rounds"]), _cuts(work, path, size["cuts"])]
 
 
 def _speed(work: Path, path: Path, rounds: int) -> Comparison:
-    server = Server(_folder(work / "speed"))
-    number = iter(range(1000))
-
-    def ours() -> Sample:
-        # Other content each time: a known one would not be sent at all.
-        _touch(path, next(number))
-        before = server.cpu_s
-        sent = timed(lambda: send(server))
-        return Sample(sent.wall_s, sent.cpu_s + server.cpu_s - before)
-
-    def send(server: Server) -> None:
-        Sender(server, path, threads=_THREADS, cuts=[]).send()
+    workspace = work / "speed"
+    (workspace / "0_configs").mkdir(parents=True)
+    number, stages = iter(range(1, 1000)), _Stages()
+    with ours(workspace, None, ()):
+        pass  # the first start of all makes the database, for which it needs more than it needs ever after
 
     def one_pass() -> None:
         hashed = hashlib.sha256()
@@ -53,79 +54,93 @@ def _speed(work: Path, path: Path, rounds: int) -> Comparison:
             os.fsync(target.fileno())
         (work / "copy").unlink()
 
-    try:
-        measured = alternate(
-            {"mozhu": in_process(ours), "read + sha256 + write": in_process(one_pass)}, rounds
-        )
-    finally:
-        server.kill()
+    with ours(workspace, None, ()) as server, _client(server) as client:
+
+        def send() -> Sample:
+            # Other content each time: a known one would not be sent at all.
+            _touch(path, next(number))
+            before = server.cpu_s()
+            with stages:
+                sent = timed(lambda: client.upload(path, on_progress=stages.tell) and None)
+            return Sample(sent.wall_s, sent.cpu_s + server.cpu_s() - before)
+
+        peers = {"mozhu": in_process(send), "read + sha256 + write": in_process(one_pass)}
+        measured = alternate(peers, rounds)
+        peak = peak_of(server.process.pid)
     return Comparison(
-        title="an upload over HTTP",
+        title="an upload over REST",
         measured=measured,
         amount=path.stat().st_size / 1e6,
         unit="MB",
         against=[("mozhu", "read + sha256 + write")],
-        limits=[Limit("memory of the server", server.peak_bytes / 1e6, 100, "MB")],
-        facts={"threads": _THREADS},
-    )
-
-
-def _cuts(work: Path, path: Path, count: int, kills: int, rounds: int) -> Comparison:
-    size, total = path.stat().st_size, _Total()
-    number = iter(range(4711, 9999))
-
-    def cut_upload() -> None:
-        seed = next(number)
-        _touch(path, seed)
-        server = Server(_folder(work / f"cuts-{seed}"))
-        sender = Sender(server, path, threads=_THREADS, cuts=random_cuts(size, count, kills, seed=seed))
-        try:
-            told = sender.send()
-        finally:
-            server.kill()
-        total.add(sender.sent, is_equal=told["files"][0]["sha256"] == _sha256(path), peak=server.peak_bytes)
-
-    measured = alternate({"mozhu": in_process(cut_upload)}, rounds)
-    return Comparison(
-        title=f"an upload with {count} cuts, {kills} of them kill -9 of the server",
-        measured=measured,
-        amount=size / 1e6,
-        unit="MB",
-        limits=[
-            Limit("acknowledged parts sent again", total.repeated, 0, "parts"),
-            Limit(
-                "bytes sent again, of those in flight",
-                (total.bytes - rounds * size) / 1e6,
-                total.in_flight_bytes / 1e6,
-                "MB",
-            ),
-            Limit("sha256 that differ", total.different, 0, "files"),
-            Limit("cuts that did not happen", rounds * count - total.cuts, 0, "cuts"),
-            Limit("memory of the server", total.peak_bytes / 1e6, 100, "MB"),
-        ],
-        facts={"threads": _THREADS, "cuts": total.cuts, "kills": total.kills},
+        limits=[Limit("memory of the service", peak / (1 << 20), 100, "MiB")],
+        facts={"parts at once": 4, "seconds of each stage": stages.medians()},
     )
 
 
 @dataclass
-class _Total:
-    """All rounds together; ``peak_bytes`` is the largest memory of any of their servers."""
+class _Stages:
+    """How long each stage of an upload took, by what its progress told."""
 
-    repeated: int = 0
-    bytes: int = 0
-    in_flight_bytes: int = 0
-    different: int = 0
-    cuts: int = 0
-    kills: int = 0
-    peak_bytes: int = 0
+    rounds: list[dict[str, float]] = field(default_factory=list)
 
-    def add(self, sent: Sent, *, is_equal: bool, peak: int) -> None:
-        self.repeated += len(sent.repeated)
-        self.bytes += sent.bytes
-        self.in_flight_bytes += sent.in_flight_bytes
-        self.different += not is_equal
-        self.cuts, self.kills = self.cuts + sent.cuts, self.kills + sent.kills
-        self.peak_bytes = max(self.peak_bytes, peak)
+    def __enter__(self) -> None:
+        self.rounds.append({})
+
+    def tell(self, progress: UploadProgress) -> None:
+        self.rounds[-1].setdefault(progress.stage, time.perf_counter())
+
+    def __exit__(self, *error: object) -> None:
+        ends = [*(self.rounds[-1][stage] for stage in _STAGES[1:]), time.perf_counter()]
+        starts = self.rounds[-1]
+        self.rounds[-1] = {stage: end - starts[stage] for stage, end in zip(_STAGES, ends)}
+
+    def medians(self) -> dict[str, float]:
+        return {stage: round(median(one[stage] for one in self.rounds), 3) for stage in _STAGES}
+
+
+def _client(server: Server) -> Client:
+    return Client(f"http://127.0.0.1:{server.port}", server.headers["Authorization"].split()[1])
+
+
+def _cuts(work: Path, path: Path, counts: dict[Kind, int]) -> Comparison:
+    """Once: it is a proof, no race."""
+    size = path.stat().st_size
+    made: list[Outcome] = []
+
+    def cut_upload() -> None:
+        folder = work / "cuts"
+        folder.mkdir()
+        made.append(CutUpload(folder, path, random_cuts(size, counts, seed=4711)).run())
+
+    measured = alternate({"mozhu": in_process(cut_upload)}, 1)
+    done, seen = made[0], made[0].seen
+    return Comparison(
+        title=f"an upload with {sum(counts.values())} cuts",
+        measured=measured,
+        amount=size / 1e6,
+        unit="MB",
+        runs=1,
+        limits=[
+            Limit("acknowledged parts sent again", len(seen.repeated), 0, "parts"),
+            Limit(
+                "bytes sent again, of those in flight",
+                (seen.bytes - size) / 1e6,
+                seen.in_flight_bytes / 1e6,
+                "MB",
+            ),
+            Limit("sha256 that differ", int(done.upload["files"][0]["sha256"] != _sha256(path)), 0, "files"),
+            Limit("cuts that did not happen", sum(counts.values()) - sum(seen.cuts.values()), 0, "cuts"),
+            Limit("memory of the service", done.service_peak_bytes / (1 << 20), 100, "MiB"),
+            Limit("memory of the client", done.client_peak_bytes / (1 << 20), 100, "MiB"),
+        ],
+        facts={
+            "parts at once": 4,
+            "connections cut": seen.cuts["line"],
+            "kills of the service": seen.cuts["server"],
+            "kills of the client": seen.cuts["client"],
+        },
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -149,8 +164,3 @@ def _touch(path: Path, number: int) -> None:
         file.write(number.to_bytes(8, "little"))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir()
-    return path

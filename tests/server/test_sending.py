@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,47 @@ def test_a_change_that_hides_is_found_by_the_service(service: Running, client: C
     store = service.composition.uploads._store
     assert store.stat(first) is None and store.stat(digest(big)) is None
     assert client.upload(big).upload["files"][0]["sha256"] == digest(big)
+
+
+def test_a_download_goes_over_breaks_and_a_service_that_is_away(
+    client: Client, model: Path, tmp_path: Path
+) -> None:
+    """Nothing that came is fetched again, also by a client that was started anew."""
+    (model / "model.safetensors").rename(model / "data.dat")
+    client.import_version("fetched", client.upload(model / "data.dat").upload["id"], type="file")
+    reference, size = "fetched:v1", 2 * PART + 12_345
+    deadline = time.monotonic() + 60
+    while client.imports()["items"][0]["state"] == "checking" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert client.imports()["items"][0]["state"] == "ready", client.imports()["items"][0]
+    stream, asked = client.http.stream, []
+
+    @contextmanager
+    def broken(method: str, url: str, **given: Any) -> Iterator[Any]:
+        asked.append(given["headers"].get("Range"))
+        if len(asked) == 2:
+            yield httpx2.Response(503)
+            return
+        with stream(method, url, **given) as response:
+            if len(asked) == 1:
+                response.iter_bytes = cut(response.iter_bytes)  # type: ignore[method-assign]
+            yield response
+
+    client.http.stream = broken  # type: ignore[method-assign]
+    assert client.download(reference, tmp_path / "back") == reference
+    assert asked == [None, f"bytes={MIB}-", f"bytes={MIB}-"]
+    assert (tmp_path / "back/data.dat").read_bytes() == (model / "data.dat").read_bytes()
+    assert (tmp_path / "back/data.dat").stat().st_size == size
+
+
+def cut(pieces: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """One piece, and then the connection is gone."""
+
+    def first(*given: Any) -> Iterator[bytes]:
+        yield next(iter(pieces(*given)))
+        raise httpx2.ReadError("cut")
+
+    return first
 
 
 def test_refusals_are_the_service_s_own(service: Running, client: Client, tmp_path: Path) -> None:

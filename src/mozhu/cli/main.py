@@ -33,6 +33,7 @@ VERBS = {
     "config import": "mozhu.cli.config_import",
     "evaluate": "mozhu.cli.evaluate",
     "download": "mozhu.cli.download",
+    "upload": "mozhu.cli.upload",
     "merge": "mozhu.cli.merge",
     "adapters list": "mozhu.cli.adapters_list",
     "adapters show": "mozhu.cli.adapters_show",

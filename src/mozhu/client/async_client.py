@@ -86,6 +86,7 @@ class AsyncClient(Requests):
         threads: int = uploads.THREADS,
         patience_s: float = uploads.PATIENCE_S,
         records: Path | None = None,
+        on_begun: uploads.OnBegun = lambda upload: None,
         on_progress: OnProgress = lambda progress: None,
     ) -> uploads.Uploaded:
         """See :func:`mozhu.client.uploads.upload`. Cancelled, it pauses: the same call goes on later.
@@ -102,6 +103,7 @@ class AsyncClient(Requests):
             patience_s=patience_s,
             records=records,
             pause=pause,
+            on_begun=on_begun,
             on_progress=on_progress,
         )
         try:

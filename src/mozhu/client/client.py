@@ -99,6 +99,7 @@ class Client(Requests):
         patience_s: float = uploads.PATIENCE_S,
         records: Path | None = None,
         pause: threading.Event | None = None,
+        on_begun: uploads.OnBegun = lambda upload: None,
         on_progress: OnProgress = lambda progress: None,
     ) -> uploads.Uploaded:
         """See :func:`mozhu.client.uploads.upload`."""
@@ -111,6 +112,7 @@ class Client(Requests):
             patience_s=patience_s,
             records=records,
             pause=pause,
+            on_begun=on_begun,
             on_progress=on_progress,
         )
 

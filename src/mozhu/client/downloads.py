@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from mozhu.client import calls
-from mozhu.client.asking import TRIES, answer_of, segment, unreachable, wait_s
-from mozhu.kernel.errors import BadName, BlobDamaged, ServiceUnreachable
+from mozhu.client.asking import AGAIN, TRIES, answer_of, segment, unreachable, wait_s
+from mozhu.kernel.errors import BadName, BlobDamaged, MozhuError, ServiceUnreachable
 from mozhu.kernel.files import make_folder, sha256_file, writing
 from mozhu.specs.wire.files import FileWire
 from mozhu.specs.wire.place import PREFIX
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 _PIECE_BYTES = 1 << 20
 _PARTIAL = ".part"
+# How long nothing may come before it gives up; what is here stays.
+PATIENCE_S = 120.0
+
+
+class _Busy(Exception):
+    """The service, or what stands before it, asks to come again."""
 
 
 def download(
@@ -85,25 +91,30 @@ def _append(
     client: Client, reference: str, file: FileWire, partial: Path, seen: Callable[[int], None]
 ) -> None:
     """All bytes of ``file`` are in ``partial``, those that were there before not fetched again."""
-    attempt = 0
+    attempt, last_good = 0, time.monotonic()
     while True:
-        have = partial.stat().st_size if partial.is_file() else 0
+        have = _size_of(partial)
         if have > file["size"]:
             partial.unlink()
             continue
         if have == file["size"] and partial.is_file():
             return
+        reason: Exception = ServiceUnreachable(server=client.server, reason=file["path"])
         try:
             _pour(client, reference, file, partial, have, seen)
-            attempt = 0 if (partial.stat().st_size if partial.is_file() else 0) > have else attempt + 1
-        except httpx2.TransportError as error:
-            now = partial.stat().st_size if partial.is_file() else 0
-            attempt = 0 if now > have else attempt + 1
-            if attempt >= TRIES:
-                raise unreachable(client.server, error) from error
-            time.sleep(wait_s(attempt, None))
-        if attempt >= TRIES:
-            raise ServiceUnreachable(server=client.server, reason=file["path"])
+        except (httpx2.TransportError, _Busy) as error:
+            reason = error
+        if _size_of(partial) > have:
+            attempt, last_good = 0, time.monotonic()
+            continue
+        attempt += 1
+        if attempt >= TRIES and time.monotonic() - last_good > PATIENCE_S:
+            raise reason if isinstance(reason, MozhuError) else unreachable(client.server, reason)
+        time.sleep(wait_s(min(attempt, 10), None))
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _pour(
@@ -117,6 +128,8 @@ def _pour(
     url = f"{PREFIX}/models/{segment(reference)}/files/{'/'.join(map(segment, file['path'].split('/')))}"
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     with client.http.stream("GET", url, headers=headers) as response:
+        if response.status_code in AGAIN:
+            raise _Busy(f"HTTP {response.status_code}")
         if response.status_code >= 400:
             answer_of(client.server, response.status_code, response.read())
         # A proxy may have taken the range away: then everything comes again.

@@ -169,10 +169,10 @@ class PartSender:
         try:
             answer_of(self._client.server, response.status_code, response.content)
         except MozhuError as error:
-            # A refusal of the service's own has a code; what a proxy says on its way has none.
-            is_own = not isinstance(error, StrangeAnswer) and error.code != "INT-001"
-            if response.status_code in _BUSY and not is_own:
-                raise _Again(error, response.headers.get("retry-after")) from error
+            # What passes by itself says when; what a proxy says on its way has no code of ours.
+            after = response.headers.get("retry-after")
+            if response.status_code in _BUSY and (after or isinstance(error, StrangeAnswer)):
+                raise _Again(error, after) from error
             raise
 
     def _wait(self, again: _Again, attempt: int) -> None:

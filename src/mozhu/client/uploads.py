@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from mozhu.specs.wire.uploads import UploadWire
 if TYPE_CHECKING:
     from mozhu.client.client import Client
 
+OnBegun = Callable[[UploadWire], None]
 THREADS = 4
 PATIENCE_S = 120.0
 # The service reads everything back before it answers.
@@ -57,6 +59,7 @@ def upload(
     patience_s: float = PATIENCE_S,
     records: Path | None = None,
     pause: threading.Event | None = None,
+    on_begun: OnBegun = lambda upload: None,
     on_progress: OnProgress = lambda progress: None,
 ) -> Uploaded:
     """The file, or all files of the folder ``path``, are whole at the service, read back there with their hashes.
@@ -69,6 +72,7 @@ def upload(
         threads: How many parts are on their way at once.
         patience_s: How long nothing may come through before it gives up.
         pause: Set by another thread, it ends the sending with UploadPaused.
+        on_begun: Is told of the upload before the first byte is sent; what it raises stops that.
         records: Where the record for going on lies; ``MOZHU_UPLOADS`` or the user's cache by default.
 
     Raises:
@@ -78,13 +82,14 @@ def upload(
     chosen, stop = choose_files(Path(path)), pause or threading.Event()
     record = UploadRecord(records or records_folder(), client.server, _account(client), Path(path))
     begun, hashes = record.load(chosen.files)
-    _hash_files(chosen, hashes, stop, on_progress)
+    _hash_files(chosen, hashes, threads, stop, on_progress)
     state = _going_on(client, begun) if begun else None
-    resumed = state is not None and state["received_bytes"] > 0
+    resumed = state is not None and state["received_bytes"] > _known(state)
     if state is None:
         _give_up(client, record)
         state = _begun(client, chosen.files, hashes, team, purpose)
         record.save(state["id"], chosen.files, hashes)
+    on_begun(state)
     state = _proven(client, state, chosen.files)
     meter = Meter("sending", state["size_bytes"], state["received_bytes"], on_progress)
     sender = PartSender(
@@ -96,25 +101,37 @@ def upload(
     on_progress(UploadProgress("checking", 0, state["size_bytes"], 0.0, None))
     done = _completed(client, state["id"], record)
     record.forget()
-    known = sum(file["size"] for file in state["files"] if file["need"] == "known")
-    return Uploaded(done, sender.sent_bytes, known, resumed, chosen.left_out)
+    return Uploaded(done, sender.sent_bytes, _known(state), resumed, chosen.left_out)
+
+
+def _known(state: UploadWire) -> int:
+    """Bytes of files that need not be sent."""
+    return sum(file["size"] for file in state["files"] if file["need"] == "known")
 
 
 def _hash_files(
-    chosen: Chosen, hashes: dict[str, str], stop: threading.Event, on_progress: OnProgress
+    chosen: Chosen, hashes: dict[str, str], threads: int, stop: threading.Event, on_progress: OnProgress
 ) -> None:
-    """``hashes`` has all of them; those that were known already are not read."""
+    """``hashes`` has all of them; those that were known already are not read. Several files at a time."""
     left = [file for file in chosen.files if file.path not in hashes]
     meter = Meter("hashing", sum(file.size for file in left), 0, on_progress)
-    for file in left:
+    is_over = threading.Event()
 
-        def seen(count: int, path: str = file.path) -> None:
-            if stop.is_set():
+    def hash_one(file: LocalFile) -> str:
+        def seen(count: int) -> None:
+            if stop.is_set() or is_over.is_set():
                 raise paused(0, chosen.size_bytes)
-            meter.add(count, path)
+            meter.add(count, file.path)
 
-        hashes[file.path] = sha256_of(file, seen)
+        found = sha256_of(file, seen)
         file.check_unchanged()
+        return found
+
+    with ThreadPoolExecutor(min(threads, len(left)) or 1) as pool:
+        try:
+            hashes.update(zip([file.path for file in left], pool.map(hash_one, left)))
+        finally:
+            is_over.set()
 
 
 def _going_on(client: Client, upload_id: str) -> UploadWire | None:

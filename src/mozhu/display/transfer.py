@@ -14,9 +14,14 @@ _EVERY_QUIET_S = 10.0
 
 
 class Transfer:
-    """A line that is drawn anew on a terminal; elsewhere a line every ten seconds; nothing when ``quiet``."""
+    """A line that is drawn anew on a terminal; elsewhere a line every ten seconds; nothing when ``quiet``.
 
-    def __init__(self, *, quiet: bool = False, out: TextIO | None = None) -> None:
+    Args:
+        words: The key of the line in the text catalogue.
+    """
+
+    def __init__(self, *, quiet: bool = False, out: TextIO | None = None, words: str = "up.transfer") -> None:
+        self._words = words
         self._out = out or sys.stderr
         self._quiet = quiet
         self._is_terminal = self._out.isatty()
@@ -34,7 +39,7 @@ class Transfer:
         speed = (done - self._first) / max(now - self._started, 0.001)
         left = (total - done) / speed if speed > 0 else 0.0
         line = text(
-            "up.transfer",
+            self._words,
             percent=int(done * 100 / total) if total else 100,
             done=human_size(done),
             total=human_size(total),

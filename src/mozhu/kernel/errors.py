@@ -919,6 +919,12 @@ class UploadPaused(MozhuError):
     exit_code = 130
 
 
+class NoServerNamed(UsageError):
+    """Something that is done at a service, and none is named."""
+
+    code = "UPLOAD-014"
+
+
 # ---------------------------------------------------------------- imports
 class UnknownImport(DataError):
     code = "IMPORT-001"

@@ -132,6 +132,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "check_service": "mozhu.server.run:check",
         "download_version": "mozhu.client.downloads:download",
         "client": "mozhu.client.client:Client",
+        "choose_files": "mozhu.client.upload_files:choose_files",
         "open_document": "mozhu.server.run:open_document",
         "s3_parts": "mozhu.platform.uploads.parts_s3:S3Parts",
         "find_reference": "mozhu.platform.catalog.service:find_reference",

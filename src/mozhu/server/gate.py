@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mozhu.kernel.errors import BodyTooLarge, MozhuError, UnknownHost
@@ -20,6 +21,8 @@ from mozhu.server.metrics import Metrics
 from mozhu.server.problems import bug_of, problem_response
 
 BODY_LIMIT_BYTES = 1024 * 1024
+# The list of an upload's files, of which there may be 10,000.
+_LIST, _LIST_LIMIT_BYTES = "/api/v1/uploads", 16 * 1024 * 1024
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Bodies of files: their own limits hold, checked while they are written.
 _PARTS = re.compile(r"^/api/v1/uploads/[^/]+/(parts|files)/")
@@ -91,6 +94,8 @@ class Gate:
         except MozhuError as error:
             scope["state"]["code"] = error.code
             await problem_response(error, scope["path"], trace)(scope, receive, send)
+        except ClientDisconnect:
+            return  # nobody is there to be answered; no fault of ours
         except Exception as error:
             bug = bug_of(error, trace)
             scope["state"]["code"] = bug.code
@@ -104,8 +109,9 @@ class Gate:
         if host.lower() not in self._hosts:
             raise UnknownHost(host=host, known=sorted(self._hosts))
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > BODY_LIMIT_BYTES and not _PARTS.match(scope["path"]):
-            raise BodyTooLarge(limit=BODY_LIMIT_BYTES)
+        most = _most_bytes(scope)
+        if length.isdigit() and int(length) > most and not _PARTS.match(scope["path"]):
+            raise BodyTooLarge(limit=most)
 
     def _add_headers(self, headers: MutableHeaders, trace: str) -> None:
         headers["X-Request-Id"] = trace
@@ -149,18 +155,22 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
+def _most_bytes(scope: Scope) -> int:
+    return _LIST_LIMIT_BYTES if scope["path"] == _LIST else BODY_LIMIT_BYTES
+
+
 def _limited(scope: Scope, receive: Receive) -> Receive:
     """``receive``, which breaks off a body that is longer than it may be, whatever its head said."""
     if _PARTS.match(scope["path"]):
         return receive
-    size = 0
+    size, most = 0, _most_bytes(scope)
 
     async def receiving() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > BODY_LIMIT_BYTES:
-            raise HTTPException(413, str(BODY_LIMIT_BYTES))
+        if size > most:
+            raise HTTPException(413, str(most))
         return message
 
     return receiving

@@ -32,7 +32,7 @@ from mozhu.specs.wire.problem import PROBLEM, Problem
 
 ERROR_PAGE = "https://github.com/mozhu-ai/mozhu/blob/main/7_docs/errors.md"
 # Seconds after which it is worth trying again.
-_RETRY = {"API-009": "1", "API-012": "2", "REG-006": "1"}
+_RETRY = {"API-009": "1", "API-012": "2", "REG-006": "1", "REG-016": "1"}
 
 
 def problem_of(error: MozhuError, path: str, trace: str) -> Problem:

@@ -50,6 +50,10 @@ class RegisterSpec(Spec):
     copy_files: bool = False
 
 
+class RegisterAnywhereSpec(RemoteSpec, RegisterSpec):
+    """The same at a service, which gets the files."""
+
+
 class ShowSpec(RemoteSpec):
     """One model; ``name`` is a registry reference."""
 

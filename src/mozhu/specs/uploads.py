@@ -7,16 +7,42 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mozhu.specs.base import Positive, RemoteSpec, Words
 from mozhu.specs.records.base import SHA256
 
 PART_BYTES = 5 << 20
 # S3 takes 10,000 parts of an object: above about 50 GB they become larger.
 MOST_PARTS = 10_000
 MOST_PART_BYTES = 1 << 30
+
+
+class UploadSpec(RemoteSpec):
+    """A file or a folder to a service, where it becomes a version of a model.
+
+    ``name`` None: that of the folder or file; ``version`` None: the next one. ``wait``: until it is ready or has
+    failed.
+    """
+
+    verb: ClassVar[str] = "upload"
+    path_fields: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = Field(min_length=1)
+    name: str | None = Field(default=None, min_length=1)
+    version: str | None = Field(default=None, min_length=1)
+    type: Literal["text", "image", "file"] | None = None
+    description: str | None = None
+    tags: Words = ()
+    licence: str | None = None
+    notes: str | None = None
+    base: str | None = None
+    team: str | None = Field(default=None, min_length=1)
+    visibility: Literal["private", "team", "everyone"] | None = None
+    threads: Positive = 4
+    wait: bool = True
 
 
 class NewFile(BaseModel):

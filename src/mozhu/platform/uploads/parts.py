@@ -7,22 +7,25 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from queue import Queue
+from typing import Any, BinaryIO, Protocol
 
-from mozhu.kernel.errors import ContentDiffers
+from mozhu.kernel.errors import ContentDiffers, MozhuError, NotWritable
 from mozhu.kernel.files import folder_bytes, free_bytes, make_folder, reading, sync_folder, writing
 from mozhu.platform.storage.blobs import BlobStore, digest_of
 from mozhu.platform.storage.local import LocalBlobs, read_file
 from mozhu.platform.uploads.views import UploadFile
 
 Progress = Callable[[int], None]
-_COPY_BYTES = 8 << 20
+_COPY_BYTES, _READ_BYTES = 8 << 20, 256 << 10
 # An upload's folder is there a moment before its row is.
 _ABANDONED_S = 3600
+_ALL_COPIED = -1
 _NOT_IN_KERNEL = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM}
 
 
@@ -150,8 +153,11 @@ class FolderParts:
         """The parts as one file, on disk, read back, and then moved into the store."""
         whole = self.root / upload / f"whole-{file}-{secrets.token_hex(4)}"
         try:
-            _concatenate(paths, whole)
-            digest = checked_digest(stated, watched(read_file(whole), seen))
+            if len(paths) == 1 and _linked(paths[0], whole):
+                pieces = read_file(whole)
+            else:
+                pieces = _concatenated(paths, whole)
+            digest = checked_digest(stated, watched(pieces, seen))
             store.take(digest, whole)
             return digest
         finally:
@@ -189,13 +195,62 @@ class _FileWriter:
             self._temporary.unlink()
 
 
-def _concatenate(paths: Sequence[Path], whole: Path) -> None:
-    """One file of all, on disk; copied inside the kernel, which shares the blocks where the file system can."""
-    with writing(whole), open(whole, "wb") as out:
-        for path in paths:
-            with reading(path), open(path, "rb") as part:
-                _copy(part.fileno(), out.fileno(), os.fstat(part.fileno()).st_size)
-        os.fsync(out.fileno())
+def _linked(part: Path, whole: Path) -> bool:
+    """A part that is the whole file, and is on disk already, gets a second name."""
+    with reading(part):
+        os.stat(part)
+    try:
+        os.link(part, whole)
+    except OSError:
+        return False
+    return True
+
+
+def _concatenated(paths: Sequence[Path], whole: Path) -> Iterator[bytes]:
+    """The bytes of ``whole`` as they are read back, which becomes one file of all parts; it is on disk at the end.
+
+    One thread copies and syncs, the other reads right behind it: neither waits for the other's work.
+    """
+    copied: Queue[int | MozhuError] = Queue()
+    with writing(whole):
+        whole.touch()
+    thread = threading.Thread(target=_concatenate, args=(paths, whole, copied))
+    thread.start()
+    try:
+        with reading(whole), open(whole, "rb") as file:
+            while (size := copied.get()) != _ALL_COPIED:
+                if isinstance(size, MozhuError):
+                    raise size
+                yield from _read(file, size)
+    finally:
+        thread.join()
+
+
+def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (piece := file.read(min(_READ_BYTES, size))):
+        size -= len(piece)
+        yield piece
+
+
+def _concatenate(paths: Sequence[Path], whole: Path, copied: Queue[int | MozhuError]) -> None:
+    """One file of all, on disk; copied inside the kernel, which shares the blocks where the file system can.
+
+    ``copied`` is told the size of each part that has been copied, and at last ``_ALL_COPIED`` or an error.
+    """
+    try:
+        with writing(whole), open(whole, "wb") as out:
+            for path in paths:
+                with reading(path), open(path, "rb") as part:
+                    size = os.fstat(part.fileno()).st_size
+                    _copy(part.fileno(), out.fileno(), size)
+                copied.put(size)
+            os.fsync(out.fileno())
+        copied.put(_ALL_COPIED)
+    except MozhuError as error:
+        copied.put(error)
+    except BaseException as error:
+        copied.put(NotWritable(path=str(whole), reason=repr(error)))
+        raise
 
 
 def _copy(source: int, target: int, size: int) -> None:

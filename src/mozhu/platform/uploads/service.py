@@ -497,14 +497,28 @@ class IncomingPart:
         self._kept = True
         return done
 
+    def write_all(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self.write(piece)
+
+    def commit_with(self, pieces: Iterable[bytes]) -> PartView:
+        """The last bytes, and then as :meth:`commit`."""
+        self.write_all(pieces)
+        return self.commit()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something would be left of it that does not count."""
+        return self._writer is not None and not self._kept
+
     def __enter__(self) -> IncomingPart:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None and not self._kept:
-            self._writer.cancel()
+        if self.is_open:
+            self._writer.cancel()  # type: ignore[union-attr]
 
     def _damage(self, found: str) -> PartDamaged:
         return PartDamaged(upload=self._id, part=self._part.number, expected=self._sha256, found=found)

@@ -23,7 +23,7 @@ Number = Annotated[int, Path(ge=1, le=10_000_000)]
 Sha256 = Annotated[str, Header(alias="X-Part-Sha256", pattern=r"^sha256:[0-9a-f]{64}$")]
 _BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 # Pieces are gathered until they are worth a visit to the disk.
-_GATHERED_BYTES = 1 << 20
+_GATHERED_BYTES = 256 << 10
 
 
 @router.post("", response_model=UploadWire, status_code=201)
@@ -65,16 +65,18 @@ async def _streamed(
     """Pieces are written as they come: no part is held in memory."""
     incoming = await run_in_threadpool(services.uploads.part, asks, upload_id, number, sha256)
     try:
-        gathered = bytearray()
+        pieces: list[bytes] = []
+        size = 0
         async for piece in request.stream():
-            gathered += piece
-            if len(gathered) >= _GATHERED_BYTES:
-                await run_in_threadpool(incoming.write, bytes(gathered))
-                gathered.clear()
-        await run_in_threadpool(incoming.write, bytes(gathered))
-        done = await run_in_threadpool(incoming.commit)
+            pieces.append(piece)
+            size += len(piece)
+            if size >= _GATHERED_BYTES:
+                await run_in_threadpool(incoming.write_all, pieces)
+                pieces, size = [], 0
+        done = await run_in_threadpool(incoming.commit_with, pieces)
     finally:
-        await run_in_threadpool(incoming.__exit__, None, None, None)
+        if incoming.is_open:
+            await run_in_threadpool(incoming.__exit__, None, None, None)
     return answer(done.to_json())
 
 
