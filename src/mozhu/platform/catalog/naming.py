@@ -42,9 +42,10 @@ class NameAdvice:
 
     @property
     def words(self) -> str:
-        return text(
-            f"registry.advice.{self.code}", value=self.value or "-", suggestion=self.suggestion or "-"
+        said = text(
+            f"registry.advice.{self.code}" if self.value else "registry.advice.no_note", value=self.value
         )
+        return said + (text("registry.advice.suggested", value=self.suggestion) if self.suggestion else "")
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "words": self.words}
