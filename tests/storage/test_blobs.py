@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
+from services.s3 import S3Server
 
 from mozhu.kernel.errors import BadRange, BlobDamaged, BlobMissing, StoreRefused, UnknownStore
 from mozhu.platform.storage.addresses import open_store
@@ -74,7 +75,8 @@ def test_ranges_are_those_that_were_asked_for(store: BlobStore) -> None:
 
 def test_content_with_another_hash_never_appears(store: BlobStore) -> None:
     for content in (SMALL, LARGE):
-        for wrong in (content[:-1] + b"?", content[:-1], content + b"?", b""):
+        flipped = content[:-1] + bytes([content[-1] ^ 1])
+        for wrong in (flipped, content[:-1], content + b"?", b""):
             with pytest.raises(BlobDamaged):
                 store.put(digest(content), iter([wrong[:9], wrong[9:]]), len(content))
     assert list(store.list()) == []
@@ -178,13 +180,21 @@ def test_a_signed_address_gives_the_content_to_anyone(s3_bucket: str, tmp_path: 
         assert answer.read() == SMALL
 
 
-def test_a_wrong_key_is_said_as_one(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_said_as_one_and_forgotten(
+    s3_server: S3Server, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     store = open_store(f"s3://{s3_bucket}", tmp_path)
     for ask in (lambda: put(store, SMALL), lambda: store.stat(digest(SMALL)), lambda: list(store.list())):
         with pytest.raises(StoreRefused) as caught:
             ask()
         assert "wrong" not in str(caught.value)
+    with pytest.raises(StoreRefused):
+        store.delete(digest(SMALL))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
+    store = open_store(f"s3://{s3_bucket}", tmp_path)
+    store.delete(put(store, SMALL))
+    assert store.stat(digest(SMALL)) is None
 
 
 @pytest.mark.parametrize("address", ["ftp://x/y", "s3://key:secret@bucket/x", "s3://"])

@@ -36,7 +36,8 @@ class S3Blobs(RemoteBlobs):
     ) -> None:
         super().__init__(store, name, pause=pause)
         self._bucket, self._prefix = bucket, prefix
-        self._client = boto3.client(
+        # A session of its own: the one that boto3 shares keeps the first keys it saw, and no lock.
+        self._client = boto3.Session().client(
             "s3",
             endpoint_url=endpoint,
             region_name=region,
