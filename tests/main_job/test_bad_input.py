@@ -325,7 +325,7 @@ def test_a_question_while_it_trains_is_answered_or_clearly_refused(
         100_000,
     )
     training = subprocess.Popen(
-        place.command(*words, "--save_steps", 200, "--quiet"),
+        place.command(*words, "--save_steps", 2_000, "--quiet"),
         cwd=place.root,
         env=place.environment(language),
         stdout=subprocess.DEVNULL,
@@ -346,7 +346,7 @@ def test_a_question_while_it_trains_is_answered_or_clearly_refused(
         assert said.code == 0, said.err
         assert said.json()["tokens"] >= 1
         assert training.poll() is None, "the question did not disturb the training"
-        busy = place.mozhu(*words, "--save_steps", 200, language=language)
+        busy = place.mozhu(*words, "--save_steps", 2_000, language=language)
         refused(busy, "RUN-003", 5, language, "run")
         place.done("runs", "stop", "run")
         assert training.wait(120) == 130

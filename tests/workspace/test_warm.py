@@ -54,6 +54,19 @@ def test_one_that_is_gone_is_no_obstacle(training: TrainSpec, tmp_path: Path) ->
         assert run_to_end(run, lambda event: None, warm).state == "succeeded"
 
 
+def test_a_run_that_it_could_not_begin_is_begun_anew(training: TrainSpec, tmp_path: Path) -> None:
+    class Dying(WarmProcess):
+        def take(self, folder: Path, output: Path) -> subprocess.Popen[bytes] | None:
+            taken = super().take(folder, output)
+            self._process.kill()
+            return taken
+
+    spec = training.model_copy(update={"max_steps": 1, "save_steps": None})
+    run = make_run(spec, {}, tmp_path / "run")
+    with Dying("hf") as warm:
+        assert run_to_end(run, lambda event: None, warm).state == "succeeded"
+
+
 def test_it_goes_when_the_command_is_killed() -> None:
     code = (
         "import time\nfrom mozhu.workspace.warm import WarmProcess\n"

@@ -35,7 +35,8 @@ def start(
         call.output.say(text("progress.already_done", path=shown(folder)))
         return run, done
     if call.switches.get("detach"):
-        process = RunProcess(run, warm=warm)
+        # Nobody stays to start it anew where a warm process could not begin.
+        process = RunProcess(run)
         call.output.say(text("progress.detached", pid=process.pid, path=shown(folder)))
         return run, None
     if not call.quiet:

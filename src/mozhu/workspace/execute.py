@@ -28,6 +28,7 @@ from mozhu.workspace.memory import chain, is_out_of_memory, no_memory_left, says
 from mozhu.workspace.runs import RESULT, RunFolder, failed, spec_class
 
 _INCIDENT = "incident.txt"
+REPORT = "report.html"
 # Held while an engine works and let go when memory runs out: the error itself needs some.
 # Addresses only: untouched, it takes no memory of the machine.
 _RESERVE_BYTES = 64 << 20
@@ -46,6 +47,8 @@ def execute(path: Path) -> Result:
     with run.locked():
         done = run.result()
         if done and done.state == "succeeded":
+            if not (path / REPORT).is_file():  # killed between the two
+                _write_report(path, run.request().verb)
             return done
         clear_leftovers(path)
         (path / RESULT).unlink(missing_ok=True)

@@ -42,18 +42,26 @@ class RunProcess:
         self, run: RunFolder, *, workspace: Path | None = None, warm: WarmProcess | None = None
     ) -> None:
         self.run = run
+        self._workspace = workspace
+        self._before = run.result()
         self._tail = EventTail(run.path / EVENTS)
         self._tail.skip_to_end()
+        self._has_begun = self._was_stopped = False
         with writing(run.path / OUTPUT), open(run.path / OUTPUT, "ab") as output:
             self._output_starts = output.tell()
-            taken = warm.take(run.path.absolute(), (run.path / OUTPUT).absolute()) if warm else None
-            self._process = taken or subprocess.Popen(
-                [sys.executable, "-m", "mozhu", "run", str(run.path), "--quiet", "--lang", language()],
+        taken = warm.take(run.path.absolute(), (run.path / OUTPUT).absolute()) if warm else None
+        self._is_warm = taken is not None
+        self._process = taken or self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with writing(self.run.path / OUTPUT), open(self.run.path / OUTPUT, "ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "mozhu", "run", str(self.run.path), "--quiet", "--lang", language()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches us first, and we pass it on once
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **_workspace_variable(workspace)},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **_workspace_variable(self._workspace)},
             )
 
     @property
@@ -68,17 +76,29 @@ class RunProcess:
         """The events as they come, until the process has ended and its last event was given."""
         while True:
             ended = self._process.poll() is not None
-            yield from self._tail.read()
-            if ended:
+            for event in self._tail.read():
+                self._has_begun = True
+                yield event
+            if ended and not self._starts_anew():
                 return
             time.sleep(_POLL_S)
 
+    def _starts_anew(self) -> bool:
+        """A warm process that ended before the run began could not say why: one of its own can."""
+        if not self._is_warm or self._has_begun or self._was_stopped or self._process.returncode == 0:
+            return False
+        self._is_warm = False
+        self._process = self._started()
+        return True
+
     def ask_to_stop(self) -> None:
         """Ask the run to save and stop; asked a second time it stops at once."""
+        self._was_stopped = True
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
+        self._was_stopped = True
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -91,7 +111,7 @@ class RunProcess:
         """
         code = self._process.wait()
         result = self.run.result()
-        if result is None:
+        if result is None or (code and not self._has_begun and result == self._before):
             free = free_bytes(self.run.path)
             if code == DiskFull.exit_code and free < _LEAST_ROOM_BYTES:
                 raise DiskFull(path=str(self.run.path), free=human_size(free))
