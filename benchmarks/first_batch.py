@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measured, Sample, Skipped, alternate
-from benchmarks.peers.environments import PEERS, packages_of, python_of
+from benchmarks.peers.environments import PEERS, TRAINERS, packages_of, python_of
 from benchmarks.peers.material import Material, write_material
 from benchmarks.peers.process import Driven, drive
 from benchmarks.report import Comparison, Limit
@@ -121,7 +121,7 @@ def _peers(material: Material, work: Path) -> tuple[list[_Side], dict[str, str]]
         Skipped: Not one is there.
     """
     found, missing = [], {}
-    for name, peer in PEERS.items():
+    for name, peer in TRAINERS.items():
         python = python_of(name)
         if python is None:
             missing[f"without {peer.title}"] = (

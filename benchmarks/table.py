@@ -55,7 +55,7 @@ BENCHMARKS = {
                 "rounds": 1,
                 "bars": False,
             },
-            FULL: {"shape": {}, "steps": 5, "rounds": 5, "bars": True},
+            FULL: {"shape": {}, "steps": 5, "rounds": 3, "bars": True},
         },
     ),
     "train_memory": Benchmark(

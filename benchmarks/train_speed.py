@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness import Measured, Sample, alternate
-from benchmarks.peers.environments import PEERS, python_of
+from benchmarks.peers.environments import TRAINERS, python_of
 from benchmarks.peers.material import Material, rows_of_demo_lengths, write_rows
 from benchmarks.peers.process import drive
 from benchmarks.report import Comparison, Limit
@@ -117,7 +117,7 @@ def what_is_asked(material: Material, steps: int) -> dict[str, Any]:
 def peers_of(work: Path, asked: dict[str, Any]) -> tuple[list[Side], dict[str, str]]:
     """The peers that are there, and a word on each that is not."""
     found, missing = [], {}
-    for name, peer in PEERS.items():
+    for name, peer in TRAINERS.items():
         python = python_of(name)
         if python is None:
             missing[f"without {peer.title}"] = (

@@ -75,6 +75,10 @@ PEERS = {
 }
 
 
+# Those that train, among others.
+TRAINERS = {name: peer for name, peer in PEERS.items() if peer.torch}
+
+
 def default_root() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("MOZHU_PEERS") or cache / "mozhu-benchmark-peers")
