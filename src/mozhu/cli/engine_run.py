@@ -35,7 +35,6 @@ def start(
         call.output.say(text("progress.already_done", path=shown(folder)))
         return run, done
     if call.switches.get("detach"):
-        # Nobody stays to start it anew where a warm process could not begin.
         process = RunProcess(run)
         call.output.say(text("progress.detached", pid=process.pid, path=shown(folder)))
         return run, None

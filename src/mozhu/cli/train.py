@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def act(call: Call) -> int:
         return show_plan(call, spec, folder)
     if not (folder / SPEC).exists():
         _fetch(call, spec)
-    with warm_process(spec) as warm:
+    # Nobody stays beside a detached run to begin it anew where a warm process could not.
+    warming = nullcontext() if call.switches.get("detach") else warm_process(spec)
+    with warming as warm:
         if not (folder / SPEC).exists():  # a run that was begun has passed its checks
             _check(call, spec, folder)
         run, result = start(call, spec, folder, warm)

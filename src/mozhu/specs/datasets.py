@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from mozhu.specs.base import RemoteSpec, Spec, Words
+from mozhu.specs.registry import AliasSpec, DeleteSpec, RestoreSpec
 
 
 class DatasetListSpec(RemoteSpec):
@@ -93,33 +94,22 @@ class DatasetShareSpec(RemoteSpec):
     revoke: bool = False
 
 
-class DatasetDeleteSpec(RemoteSpec):
+class DatasetDeleteSpec(DeleteSpec):
     """A version, or a data set with all its versions, into the trash."""
 
     verb: ClassVar[str] = "datasets.delete"
 
-    name: str = Field(min_length=1)
-    force: str = ""
 
-
-class DatasetRestoreSpec(RemoteSpec):
+class DatasetRestoreSpec(RestoreSpec):
     """A version or a data set out of the trash."""
 
     verb: ClassVar[str] = "datasets.restore"
 
-    name: str = Field(min_length=1)
 
-
-class DatasetAliasSpec(RemoteSpec):
+class DatasetAliasSpec(AliasSpec):
     """``name@alias`` is a version from now on; ``remove`` takes the alias away, without one they are told."""
 
     verb: ClassVar[str] = "datasets.alias"
-
-    name: str = Field(min_length=1)
-    alias: str | None = Field(default=None, min_length=1)
-    protected: bool | None = None
-    remove: bool = False
-    force: bool = False
 
 
 class DatasetCopySpec(RemoteSpec):
